@@ -14,7 +14,7 @@ from webhook.cli.exits import Exit
 from webhook.cli.migrate.command import Way
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.report.access import AccessFinding, AssociationOwner
-from webhook.cli.restart.outcomes import RestartOutcome
+from webhook.cli.restart.restart_plan import RestartOutcome
 from webhook.cli.verify.findings import Check, Level
 from webhook.cli.withdraw.plan import ObstacleKind
 from webhook.planning.binding_matches import ProblemKind

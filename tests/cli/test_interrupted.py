@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import typer.main
 
 from rig.aws.faults import Hang, Latency
 from rig.aws.standin import AwsStandIn
@@ -20,14 +21,27 @@ from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import role_leases
 from tests.e2e.scenes import account_path, create_account, create_namespace, label, whole_space
 from tests.support.variants import variants
+from webhook.cli.app import app
+from webhook.cli.exits import next_run
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 
-LINE = "interrupted: run the same command again, it continues from here"
+AGAIN = "interrupted: run the same command again, "
+LINE = f"{AGAIN}it continues from here"
+NEXT_RUN = {
+    **dict.fromkeys(("verify", "plan", "report", "config", "version", "serve"), "it begins anew"),
+    **dict.fromkeys(("setup", "adopt", "apply", "migrate", "restart", "withdraw"), "it continues from here"),
+    "conformance": "it removes what is left and begins anew",
+}
 PLAIN = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "true"}
 GONE_ISSUER = f"https://oidc.eks.eu-west-1.amazonaws.com/id/{'C3' * 16}"
 ISSUER = f"https://oidc.eks.us-west-2.amazonaws.com/id/{'A1' * 16}"
 SETUP = ("setup", "--bucket", "my-backups", "--region", "us-west-2", "--issuer", ISSUER)
+
+
+def test_what_the_next_run_does_is_known_of_each_command() -> None:
+    commands = dict(vars(typer.main.get_command(app))["commands"])
+    assert {command: next_run([command, "--output", "json"]) for command in commands} == NEXT_RUN
 
 
 @pytest.mark.parametrize("module", ["typer", "webhook.cli.output", "boto3"])
@@ -86,7 +100,7 @@ def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
         process.send_signal(signal.SIGINT)
         _, printed = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert printed.splitlines()[-1] == LINE
+    assert printed.splitlines()[-1] == f"{AGAIN}{NEXT_RUN[command[0]]}"
     assert "Traceback" not in printed, printed
 
 

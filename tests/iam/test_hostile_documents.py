@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.iam.policies import OWN, SUBJECTS, external_statements, hand_edited_statements, subject_sets
-from webhook.cli.statement_words import effect_of, names_in, pods_allowed_by
+from webhook.cli.trust_statements import effect_of, names_in, pods_allowed_by
 from webhook.cli.verify.near_misses import near_misses
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import as_list

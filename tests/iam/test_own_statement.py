@@ -24,7 +24,7 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.cli.own_statements import names_subjects
+from webhook.cli.trust_statements import names_subjects
 from webhook.iam.amendment import amend
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder

@@ -19,7 +19,7 @@ from tests.iam.policies import (
     stored_documents,
     subject_sets,
 )
-from webhook.cli.own_statements import FIRST_OF_SETUP
+from webhook.cli.trust_statements import FIRST_OF_SETUP
 from webhook.iam.external import denial_of_pods, effects_on_pod
 from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy, is_placeholder

@@ -84,7 +84,7 @@ LISTS: dict[str, tuple[dict[str, Any], Callable[[Connection], Awaitable[Any]]]] 
     "deployments": (DEPLOYMENT, lambda to: DeploymentApi(to).named("x")),
     "annotations": ({}, lambda to: Inspection(to).accounts(SERVICE_ACCOUNT, None)),
     "pods of a command": (POD, lambda to: Inspection(to).pods(SERVICE_ACCOUNT, None)),
-    "deployments of a command": (DEPLOYMENT, lambda to: Inspection(to).deployments("a", "b")),
+    "deployments of a command": (DEPLOYMENT, lambda to: Inspection(to).own_deployments("a")),
     "events": ({}, lambda to: Inspection(to).events("a", "b", None)),
     "registrations": (REGISTRATION, lambda to: Inspection(to).registrations("a")),
     "leases": ({}, lambda to: roles_written_before(to, "a")),

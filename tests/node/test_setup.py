@@ -22,7 +22,7 @@ from rig.space import Space
 from tests.cli.commands import Ran, environment
 from tests.cli.setup.accounts import BUCKET, told
 from tests.node.credentials import PATIENCE_S, assert_credentials, has_agent, has_token, pod_of
-from webhook.cli.own_statements import FIRST_OF_SETUP
+from webhook.cli.trust_statements import FIRST_OF_SETUP
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(420)]
 

@@ -10,7 +10,8 @@ from tests.simulation.api_server import ApiClient
 from tests.simulation.aws import AwsClient
 from tests.simulation.processes import Process
 from tests.support.sites import SERVICE_ACCOUNT, own_in
-from webhook.cli.apply.engine import Applier, Done, applier_over, remove
+from webhook.cli.apply.engine import Applier, applier_over, remove
+from webhook.cli.output import Done
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.lock import LeaseLock

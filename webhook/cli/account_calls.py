@@ -46,12 +46,17 @@ class AccountCall:
         return shlex.join(argv)
 
 
+def compact(document: Mapping[str, Any]) -> str:
+    """A document as it is sent: JSON without white space."""
+    return json.dumps(document, separators=(",", ":"))
+
+
 def policy_of(*statements: Mapping[str, Any]) -> Document:
     """A policy of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def create_provider(url: str, audiences: Sequence[str] = (AUDIENCE,)) -> AccountCall:
+def create_provider(url: str, audiences: Sequence[str]) -> AccountCall:
     """Create the OIDC provider of a cluster's issuer."""
     return AccountCall("iam", "create_open_id_connect_provider", {"Url": url, "ClientIDList": list(audiences)})
 
@@ -65,7 +70,7 @@ def add_audience(provider_arn: str) -> AccountCall:
 def create_role(role: RoleArn, trust: Document) -> AccountCall:
     """Create a role; its permissions are another call."""
     path = role.value.split(":role", 1)[1].removesuffix(role.name)
-    parameters = {"RoleName": role.name, "AssumeRolePolicyDocument": _text(trust)}
+    parameters = {"RoleName": role.name, "AssumeRolePolicyDocument": compact(trust)}
     return AccountCall("iam", "create_role", parameters if path == "/" else {**parameters, "Path": path})
 
 
@@ -77,7 +82,7 @@ def update_trust(role: RoleArn, trust: TrustPolicy) -> AccountCall:
 
 def put_policy(role: RoleArn, name: str, policy: Document) -> AccountCall:
     """Write an inline policy of a role."""
-    parameters = {"RoleName": role.name, "PolicyName": name, "PolicyDocument": _text(policy)}
+    parameters = {"RoleName": role.name, "PolicyName": name, "PolicyDocument": compact(policy)}
     return AccountCall("iam", "put_role_policy", parameters)
 
 
@@ -95,7 +100,3 @@ def create_association(cluster: ClusterArn, subject: Subject, role: RoleArn) -> 
         "roleArn": role.value,
     }
     return AccountCall("eks", "create_pod_identity_association", parameters)
-
-
-def _text(document: Document) -> str:
-    return json.dumps(document, separators=(",", ":"))

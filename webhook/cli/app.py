@@ -13,7 +13,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from webhook import VERSION
 from webhook.cli.adopt.command import adopt
 from webhook.cli.apply.command import apply
-from webhook.cli.config.command import check
+from webhook.cli.config import check
 from webhook.cli.conformance.command import conformance
 from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
 from webhook.cli.migrate.command import migrate

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Never
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 class Exit(IntEnum):
@@ -30,6 +30,19 @@ class Exit(IntEnum):
     """Something is left that only a person can correct."""
     INTERRUPTED = 130
     """Ended by Ctrl-C or SIGTERM."""
+
+    @classmethod
+    def of(cls, *, failed: bool = False, changes: bool = False, problems: bool = False) -> Exit:
+        """The code for the first of these that is so."""
+        if failed:
+            return cls.FAILED
+        if changes:
+            return cls.CHANGES
+        return cls.PROBLEMS if problems else cls.DONE
+
+
+_CONTINUED = frozenset({"setup", "adopt", "apply", "migrate", "restart", "withdraw"})
+"""Commands whose next run finds what is done, and does the rest."""
 
 
 @contextmanager
@@ -82,6 +95,14 @@ class InterruptedByPersonError(Exception):
     """Ctrl-C on its way through typer, which would end silently."""
 
 
+def next_run(typed: Sequence[str]) -> str:
+    """What the same command does after Ctrl-C, by the words that were typed."""
+    command = next((word for word in typed if not word.startswith("-")), "")
+    if command in _CONTINUED:
+        return "it continues from here"
+    return "it removes what is left and begins anew" if command == "conformance" else "it begins anew"
+
+
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
     """End the process after Ctrl-C with a line on standard error and the exit code for it.
@@ -95,7 +116,7 @@ def ended_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressing it twice gives one line too
         with suppress(OSError):
             sys.stdout.flush()
-        sys.stderr.write("interrupted: run the same command again, it continues from here\n")
+        sys.stderr.write(f"interrupted: run the same command again, {next_run(sys.argv[1:])}\n")
         sys.stderr.flush()
         os._exit(Exit.INTERRUPTED)
     finally:

@@ -29,6 +29,11 @@ class Trust:
     by_own: bool = False
     """Whether it is our statement that allows it."""
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is allowed, and nothing denies it or may deny it."""
+        return self.allowed_by is not None and self.denied_by is None and self.may_be_denied_by is None
+
 
 def judge_trust(policy: TrustPolicy, own: OwnStatement, subject: Subject, *, by_own: bool) -> Trust:
     """By its own token. `by_own` is whether our statement, unchanged, names it (`TrustedSubjects.lets_in`)."""

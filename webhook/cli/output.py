@@ -1,18 +1,19 @@
-"""What a command prints: a table for people, JSON or YAML for programs; colours only on a terminal."""
+"""What a command prints: lines or a table for people, JSON or YAML for programs; colours only on a terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from webhook.cli.apply.engine import Done
     from webhook.model.control_planes import ControlPlanes
     from webhook.model.names import Subject
 
@@ -23,6 +24,21 @@ class Output(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+
+
+Line = tuple[str, str]
+"""Text and style."""
+
+Cell = tuple[str, str] | str
+"""The text of a cell, or its text and style."""
+
+
+@dataclass(slots=True)
+class Done:
+    """What was done of a plan and what was not, as lines for a person."""
+
+    written: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 _WIDE = 1000
@@ -56,8 +72,53 @@ def write_done(done: Done, output: Output, document: dict[str, Any]) -> None:
     sys.stderr.writelines(f"not done: {line}\n" for line in done.failed)
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[tuple[str, str] | str]]) -> None:
-    """Write rows under their columns; a cell is its text, or the text and its style."""
+@contextmanager
+def plan_then_done(  # noqa: PLR0913  a plan in both forms
+    hide: Callable[[], None],
+    output: Output,
+    lines: Iterable[Line],
+    document: dict[str, Any],
+    done: Done,
+    *,
+    soft_wrap: bool = False,
+) -> Iterator[None]:
+    """Print a plan before anything of it is done, and in the end what was done, whatever ends it.
+
+    `hide` takes the line away that shows progress. A document for programs is printed whole at the end.
+    """
+    hide()
+    if output is Output.TABLE:
+        write_lines(lines, soft_wrap=soft_wrap)
+        sys.stdout.flush()
+    try:
+        yield
+    finally:  # Ctrl-C too
+        hide()
+        write_done(done, output, document)
+
+
+def write_lines(lines: Iterable[Line], *, soft_wrap: bool = False) -> None:
+    """Write lines; with `soft_wrap` the terminal breaks them, so that commands can be copied."""
+    from rich.text import Text
+
+    screen = console()
+    for text, style in lines:
+        screen.print(Text(text, style=style), soft_wrap=soft_wrap)
+
+
+def section(title: str, lines: Iterable[Line]) -> Iterator[Line]:
+    """Lines below a title, and an empty one after them; nothing where there are none."""
+    if found := [*lines]:
+        yield from ((title, "bold"), *found, ("", ""))
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Counts in one line."""
+    return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Write rows under their columns."""
     from rich.table import Table
     from rich.text import Text
 

@@ -21,6 +21,9 @@ EDITING = ("iam:GetRole", "iam:UpdateAssumeRolePolicy")
 PROGRAM_LABEL = "mxp-identity/component=webhook"
 """What the chart has on the program's objects and pods; `nameOverride` changes other labels."""
 
+WEBHOOK = "serviceaccounts.mxp-identity.local"
+"""The name of the webhook in the chart's MutatingWebhookConfiguration."""
+
 _BETWEEN = frozenset({"&&", "|"})
 """Between two commands: the second is for when the first went well, or reads what it prints."""
 

@@ -18,7 +18,8 @@ from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, World, labelled
 from webhook.cli.adopt.adopting import adopt_in, adopting_engine
 from webhook.cli.adopt.planning import Adoption, Asked, plan_adoption
-from webhook.cli.apply.engine import Done, applier_over
+from webhook.cli.apply.engine import applier_over
+from webhook.cli.output import Done
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.coordination.lock import LeaseLock
 from webhook.iam.evaluation import as_list

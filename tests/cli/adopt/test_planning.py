@@ -23,8 +23,8 @@ from tests.support.associating import (
 )
 from tests.support.hand_written import guided, wildcard
 from tests.support.pods import CLUSTER
+from webhook.cli.adopt.command import adoption_document, adoption_lines, summary
 from webhook.cli.adopt.planning import Adoption, Asked, check_asked, plan_adoption
-from webhook.cli.adopt.shown import adoption_document, adoption_lines, summary
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account

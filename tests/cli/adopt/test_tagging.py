@@ -15,7 +15,7 @@ from webhook.aws.association_tags import AssociationTags
 from webhook.aws.associations import EksAssociations
 from webhook.aws.cluster import ClusterCheck
 from webhook.cli.adopt.adopting import tag_all
-from webhook.cli.apply.engine import Done
+from webhook.cli.output import Done
 from webhook.server.pod_identity import PodIdentity
 
 if TYPE_CHECKING:

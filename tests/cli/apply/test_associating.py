@@ -16,7 +16,8 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, external_document, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Applier, Done, applier_over
+from webhook.cli.apply.engine import Applier, applier_over
+from webhook.cli.output import Done
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.engine.build import build_engine

@@ -19,9 +19,10 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ELSEWHERE, ISSUER, SERVICE_ACCOUNT, external_document, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, labelled
-from webhook.cli.apply.engine import Applier, Done, add_and_repair, applier_over
+from webhook.cli.apply.engine import Applier, add_and_repair, applier_over
 from webhook.cli.apply.retirement import GoneCluster, retire_issuer, retire_role
 from webhook.cli.apply.retiring import retire
+from webhook.cli.output import Done
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.coordination.lock import LeaseLock

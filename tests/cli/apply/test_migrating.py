@@ -19,9 +19,10 @@ from tests.support.simulated_iam import SimulatedIam
 from tests.support.sites import SERVICE_ACCOUNT, binding, external_document, own_in, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE
-from webhook.cli.apply.engine import Applier, Done, applier_over
+from webhook.cli.apply.engine import Applier, applier_over
 from webhook.cli.migrate import migrating
 from webhook.cli.migrate.rules import Course, Migration, MigrationStep, ModeReadiness, Move, Situation
+from webhook.cli.output import Done
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.remediation.rollouts import RolloutLimits

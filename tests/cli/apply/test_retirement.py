@@ -18,8 +18,8 @@ from tests.iam.policies import (
 )
 from tests.support.pods import CLUSTER, pods_of
 from webhook.cli.apply.retirement import GoneCluster, retire_issuer, retire_role
-from webhook.cli.own_statements import names_subjects
 from webhook.cli.plan.shown import plan_document, plan_lines
+from webhook.cli.trust_statements import names_subjects
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode

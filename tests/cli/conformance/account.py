@@ -13,9 +13,9 @@ import structlog
 
 from rig.space import EKS_CLUSTER
 from tests.cli.setup.accounts import account_of
+from webhook.cli.conformance.command import ConformanceOutput, Shown
 from webhook.cli.conformance.lab import Timing
-from webhook.cli.conformance.shown import ConformanceOutput, Shown
-from webhook.cli.conformance.working import Asked, conform
+from webhook.cli.conformance.run import Asked, conform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ import pytest
 
 from rig.aws import ACCOUNT, REGION, Refuse, Violation
 from rig.space import EKS_CLUSTER
-from webhook.cli.conformance import working
+from webhook.cli.conformance import run
 from webhook.cli.conformance.assumptions import ASSUMPTIONS
 from webhook.cli.conformance.permissions import Scope, actions
 from webhook.model.aws_errors import AwsError
@@ -54,7 +54,7 @@ def test_a_violated_assumption_is_the_one_row_that_is_reported(account: Account,
 def test_a_service_that_fails_is_not_observed_and_violates_nothing(
     account: Account, monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    monkeypatch.setattr(working, "_ATTEMPTS", 1)  # the SDK's own pauses take real time
+    monkeypatch.setattr(run, "READ_ATTEMPTS", 1)  # the SDK's own pauses take real time
     with account.aws.fault(Refuse(actions=(action,))):
         if action in BEFORE_ANYTHING_IS_MADE:
             with pytest.raises(AwsError, match=action):

@@ -8,9 +8,9 @@ from hypothesis import given
 
 from tests.iam.policies import ISSUER, OTHER_CLUSTER, OTHER_INSTALLATION, OWN, ROLE, shared_documents
 from tests.support.hand_written import guided
-from webhook.cli.own_statements import FIRST_OF_SETUP
 from webhook.cli.report.access import AccessFinding
 from webhook.cli.report.statements import accesses, provider_arns
+from webhook.cli.trust_statements import FIRST_OF_SETUP
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace

@@ -11,7 +11,7 @@ from rig.space import Space, external_statements
 from tests.cli.commands import Person, environment, run
 from tests.cli.setup.accounts import BUCKET, setup, told
 from tests.e2e.scenes import bare_space
-from webhook.cli.own_statements import FIRST_OF_SETUP
+from webhook.cli.trust_statements import FIRST_OF_SETUP
 from webhook.iam.statement import OwnStatement
 from webhook.model.names import IssuerUrl, RoleArn, Subject
 

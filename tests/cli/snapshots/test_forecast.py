@@ -16,7 +16,7 @@ from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import ISSUER, SERVICE_ACCOUNT, binding, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import GRACE, INTERVAL, World, labelled
-from webhook.cli.snapshots.forecast import forecast
+from webhook.cli.plan.planning import forecast
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError
 from webhook.model.removal import Forecast, PruneRules

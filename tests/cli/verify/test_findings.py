@@ -26,9 +26,8 @@ from webhook.cli.verify.findings import (
     in_context,
 )
 from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.trust import check_first_statements
+from webhook.cli.verify.trust_policies import check_first_statements, check_wide_trust
 from webhook.cli.verify.webhook import check_webhook
-from webhook.cli.verify.wide_trust import check_wide_trust
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode
 from webhook.model.decisions import Account, LiveNamespace

@@ -7,6 +7,7 @@ from tests.iam.policies import OTHER_ISSUER, OWN, ROLE, SUBJECTS
 from tests.support.associating import ADDON, BINDING, GONE, INSTALLATION, NAME, PODS, A, B, association, found
 from tests.support.pods import CLUSTER
 from webhook.cli.snapshots.session import Where
+from webhook.cli.withdraw.command import next_commands
 from webhook.cli.withdraw.plan import (
     InCluster,
     MarkedDeployment,
@@ -15,7 +16,6 @@ from webhook.cli.withdraw.plan import (
     Withdrawal,
     make_withdrawal,
 )
-from webhook.cli.withdraw.shown import next_commands
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.bindings import Binding, Mode

@@ -19,7 +19,7 @@ from tests.iam.policies import (
     subject_sets,
 )
 from tests.support.associating import BINDING, INSTALLATION, PODS
-from webhook.cli.own_statements import own_in
+from webhook.cli.trust_statements import own_in
 from webhook.cli.withdraw.statements import (
     ALLOWS_NOBODY,
     News,

@@ -7,29 +7,25 @@ write it is judged once more by what the cluster shows then.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.aws.association_tags import AssociationTags
 from webhook.cli.adopt.rules import objection, relying_on
-from webhook.cli.apply.engine import Done, applier_over, cluster_cache, written_until_shown
-from webhook.cli.output import short
+from webhook.cli.apply.engine import applier_over, cluster_cache, written_until_shown
+from webhook.cli.locks import role_lock
+from webhook.cli.output import Done, short
 from webhook.cli.running import to_its_end
-from webhook.cli.snapshots.release import check_locks
-from webhook.config.runtime_environment import process_identity
 from webhook.controller.desired_state import DesiredState
-from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import build_engine
-from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.removal import removal_reason
 from webhook.podidentity.association_writer import CALLS_PER_SECOND, PARALLEL
 from webhook.runtime.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from webhook.cli.adopt.planning import Adoption
     from webhook.cli.adopt.rules import AdoptingStatement, RoleAdoption
@@ -53,7 +49,9 @@ async def adopt(here: Session, plan: Adoption, progress: Callable[[str], None], 
     """
     roles = [role for role in plan.roles if role.has_changes]
     if roles:
-        async with _open(here, roles, done) as applier:
+        cache, lock = cluster_cache(here), await role_lock(here.connection, here.namespace)
+        engine = adopting_engine(cache, here.policies_to_write(), lock, roles)
+        async with applier_over(engine, here.api, here.policies, cache, done) as applier:
             for number, role in enumerate(roles, 1):
                 progress(f"{number} of {len(roles)} roles")
                 await adopt_in(applier, role)
@@ -109,16 +107,6 @@ async def adopt_in(applier: Applier, role: RoleAdoption) -> None:
         )
 
 
-@asynccontextmanager
-async def _open(here: Session, roles: Sequence[RoleAdoption], done: Done) -> AsyncIterator[Applier]:
-    """Raises ClusterError without the right to take the locks."""
-    await check_locks(here.connection, here.namespace)
-    cache, lock = cluster_cache(here), LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    engine = adopting_engine(cache, here.policies_to_write(), lock, roles)
-    async with applier_over(engine, here.api, here.policies, cache, done) as applier:
-        yield applier
-
-
 def adopting_engine(
     cache: ClusterCache, policies: TrustPolicies, lock: RoleLock, roles: Sequence[RoleAdoption]
 ) -> Engine[DesiredState]:
@@ -165,7 +153,6 @@ class _Desired(DesiredState):
         self._wanted = wanted
 
     def wanted_in(self, role: RoleArn) -> list[Subject]:
-        """As DesiredSubjects promises."""
         return sorted(self._wanted.relying(role))
 
 
@@ -179,12 +166,11 @@ class _CheckedPolicies:
     _read: dict[RoleArn, TrustPolicy] = field(default_factory=dict)
 
     async def read(self, role: RoleArn) -> TrustPolicy:
-        """As TrustPolicies promises."""
         policy = self._read[role] = await self.policies.read(role)
         return policy
 
     async def write(self, role: RoleArn, policy: TrustPolicy, may_send: Callable[[], bool]) -> None:
-        """As TrustPolicies promises; raises AwsError too for what must not be written."""
+        """Raises AwsError too for what must not be written."""
         relying = self.wanted.relying(role)
         reason = objection(
             self._read[role], policy, self.owns[role], relying, partial(self.wanted.is_wanted, role)
@@ -194,5 +180,4 @@ class _CheckedPolicies:
         await self.policies.write(role, policy, may_send)
 
     async def quota(self) -> int:
-        """As TrustPolicies promises."""
         return await self.policies.quota()

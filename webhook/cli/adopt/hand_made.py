@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.statement_words import is_of_the_program
+from webhook.cli.trust_statements import is_of_the_program
 from webhook.iam.evaluation import as_list, covers, principals
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.model.names import AUDIENCE, Subject

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webhook.cli.adopt.rules import RoleView, adopt_role, relying_on
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.adopt.rules import RoleAdoption
+    from webhook.model.decisions import Grant
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association, Ownership
@@ -64,11 +66,6 @@ class Adoption:
         """Whether there is anything to do."""
         return bool(self.tagged) or any(role.has_changes for role in self.roles)
 
-    @property
-    def has_wildcards(self) -> bool:
-        """Whether a wildcard is replaced, so that others than the wanted lose access."""
-        return any(role.replaces for role in self.roles)
-
 
 def check_asked(asked: Asked, installation: Installation, account: AccountSnapshot) -> None:
     """Raise InvalidNameError for a binding that there is not, or something to keep that there is not."""
@@ -109,39 +106,36 @@ def plan_adoption(
     )
 
 
+@dataclass(frozen=True)
 class _Planning:
-    def __init__(
-        self,
-        installation: Installation,
-        cluster: ClusterSnapshot,
-        account: AccountSnapshot,
-        accounts: Accounts,
-        asked: Asked,
-    ) -> None:
-        self._installation = installation
-        self._cluster = cluster
-        self._account = account
-        self._accounts = accounts
-        self._asked = asked
-        self._grants = cluster.grants_due(installation)
-        self._external = {
-            role: ExternalStatements(policy, installation.own_in(role))
-            for role, policy in account.policies.items()
-        }
+    installation: Installation
+    cluster: ClusterSnapshot
+    account: AccountSnapshot
+    accounts: Accounts
+    asked: Asked
+
+    @cached_property
+    def grants(self) -> list[Grant]:
+        return self.cluster.grants_due(self.installation)
+
+    @cached_property
+    def external(self) -> dict[RoleArn, ExternalStatements]:
+        own_in, policies = self.installation.own_in, self.account.policies
+        return {role: ExternalStatements(policy, own_in(role)) for role, policy in policies.items()}
 
     def roles(self) -> Iterator[RoleAdoption]:
-        for role in sorted(self._account.policies):
-            if any(role in one.roles for one in self._installation.bindings if self._is_asked(one.name)):
-                replaces = self._asked.replace_wildcards
-                yield adopt_role(self._view(role), self._asked.keep, replace_wildcards=replaces)
+        for role in sorted(self.account.policies):
+            if any(role in one.roles for one in self.installation.bindings if self._is_asked(one.name)):
+                replaces = self.asked.replace_wildcards
+                yield adopt_role(self._view(role), self.asked.keep, replace_wildcards=replaces)
 
     def associations(self) -> tuple[list[Association], list[AssociationLeft]]:
-        owner, seen = self._installation.owner, self._account.associations
+        owner, seen = self.installation.owner, self.account.associations
         tagged: list[Association] = []
         left: list[AssociationLeft] = []
         if owner is None or seen is None:
             return tagged, left
-        for grant in self._grants:
+        for grant in self.grants:
             found = seen.described.get(grant.subject)
             if not (grant.binding.associates and self._is_asked(grant.binding.name)) or found is None:
                 continue
@@ -154,7 +148,7 @@ class _Planning:
         return tagged, left
 
     def problems(self, roles: tuple[RoleAdoption, ...]) -> Iterator[Problem]:
-        seen = self._account.associations
+        seen = self.account.associations
         if seen is not None and seen.unread:
             yield Problem(ProblemKind.ASSOCIATIONS_UNREAD, seen.unread)
         for role in roles:
@@ -165,29 +159,29 @@ class _Planning:
                 yield Problem(ProblemKind.DANGLING, why, role=role.role)
 
     def _is_asked(self, binding: str) -> bool:
-        return self._asked.binding in {None, binding}
+        return self.asked.binding in {None, binding}
 
     def _view(self, role: RoleArn) -> RoleView:
-        policy, bindings = self._account.policies[role], self._installation.bindings
+        policy, bindings = self.account.policies[role], self.installation.bindings
         annotating = (one.name for one in bindings if not one.edits_trust and role in one.roles)
         return RoleView(
             role,
             policy,
-            self._installation.own_in(role),
-            self._account.quota,
+            self.installation.own_in(role),
+            self.account.quota,
             lambda subject: self._why_not(role, subject),
             relying_on(
-                role, self._cluster.accounts.values(), self._grants, lambda one: self._reason(role, one) == ""
+                role, self.cluster.accounts.values(), self.grants, lambda one: self._reason(role, one) == ""
             ),
-            {subject: named == role.value for subject, named in self._accounts.items()},
+            {subject: named == role.value for subject, named in self.accounts.items()},
             next(annotating, ""),
         )
 
     def _why_not(self, role: RoleArn, subject: Subject) -> str:
         if reason := self._reason(role, subject):
             return reason
-        namespace = self._cluster.namespaces[subject.namespace]
-        found = first_match(self._installation.bindings, subject.service_account, namespace.name, namespace.labels)
+        namespace = self.cluster.namespaces[subject.namespace]
+        found = first_match(self.installation.bindings, subject.service_account, namespace.name, namespace.labels)
         return f"binding {found.name} selects it" if found and not self._is_asked(found.name) else ""
 
     def _reason(self, role: RoleArn, subject: Subject) -> str:
@@ -195,22 +189,22 @@ class _Planning:
         reason = removal_reason(
             role,
             subject,
-            (self._cluster.namespaces.get(subject.namespace), self._cluster.account(subject)),
-            self._installation.bindings,
-            may_still_come=self._cluster.is_young(subject.namespace, self._installation.grace),
+            (self.cluster.namespaces.get(subject.namespace), self.cluster.account(subject)),
+            self.installation.bindings,
+            may_still_come=self.cluster.is_young(subject.namespace, self.installation.grace),
             trusted_by=lambda other: self._trusts(other, subject),
         )
         return reason.sentence if reason else ""
 
     def _trusts(self, role: RoleArn, subject: Subject) -> bool:
-        policy = self._account.policies.get(role)
+        policy = self.account.policies.get(role)
         if policy is None:
             return False
-        named = subject in policy.subjects(self._installation.own_in(role))
-        return named or self._external[role].effects_on(subject).grant is not None
+        named = subject in policy.subjects(self.installation.own_in(role))
+        return named or self.external[role].effects_on(subject).grant is not None
 
     def _why_left(self, found: Association, owner: Ownership, role: RoleArn) -> str:
-        if found.id in self._asked.keep:
+        if found.id in self.asked.keep:
             return "it is kept, as --keep says"
         if owner.action_for(found, role) is AssociationAction.CONFLICT:
             return owner.conflict_reason(found, role)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from webhook.cli.adopt.hand_made import read_statement
+from webhook.cli.output import short
 from webhook.iam.amendment import amend, room
 from webhook.iam.evaluation import allows
 from webhook.iam.external import ExternalStatements
@@ -101,6 +102,11 @@ class Taken:
     """Those that it names, or that the managed statement names in place of its wildcard."""
     patterns: tuple[str, ...] = ()
 
+    @property
+    def wildcards(self) -> str:
+        """Its patterns, for people."""
+        return ", ".join(self.patterns)
+
 
 @dataclass(frozen=True, slots=True)
 class Left:
@@ -159,7 +165,7 @@ def adopt_role(view: RoleView, keep: Collection[str], *, replace_wildcards: bool
     if wild and replace_wildcards:
         taken, own, after = _replace(view, taken, wild, left) or (taken, own, after)
     elif wild:
-        left += [Left(one.place, f"it allows {_wide(one)}: --replace-wildcards replaces it") for one in wild]
+        left += [Left(one.place, f"it allows {one.wildcards}: --replace-wildcards replaces it") for one in wild]
     return RoleAdoption(
         view.role,
         own,
@@ -200,11 +206,11 @@ def objection(
     taken = (own.subjects_in(statement) for statement in before.statements if own.takes(statement))
     for subject in sorted(frozenset().union(*taken)):
         if not is_wanted(subject):
-            return f"{_name(subject)} is no longer wanted in it: run the command again"
+            return f"{short(subject)} is no longer wanted in it: run the command again"
         if subject not in trusted:
-            return f"{_name(subject)} would lose its access: run the command again"
+            return f"{short(subject)} would lose its access: run the command again"
     for subject in _without_access(before, after, own, sorted(relying)):
-        return f"{_name(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
+        return f"{short(subject)} would lose its access, because there is no room for it: {WAYS_OUT}"
     return ""
 
 
@@ -230,7 +236,9 @@ def _replace(
     """The same with the wildcards replaced; None where they are left, and why is noted."""
     why = ""
     own = AdoptingStatement.over(view.own, (one.statement for one in [*taken, *wild]))
-    needed = {one.place: _allowed(view.relying, one, own) for one in wild}
+    needed = {
+        one.place: frozenset(each for each in view.relying if _allows(one.statement, own, each)) for one in wild
+    }
     asked = sorted(frozenset().union(*needed.values()))
     amendment = amend(view.policy, own, frozenset(), asked, view.quota)
     lacking = sum(amendment.finds_no_room_for(subject) for subject in asked)
@@ -242,7 +250,7 @@ def _replace(
             "raise IAM quota L-C07B4B0D (Role trust policy length)"
         )
     if why:
-        left += [Left(one.place, f"it allows {_wide(one)}, and {why}") for one in wild]
+        left += [Left(one.place, f"it allows {one.wildcards}, and {why}") for one in wild]
         return None
     replaced = [Taken(one.place, one.statement, needed[one.place], one.patterns) for one in wild]
     return [*taken, *replaced], own, amendment.policy
@@ -267,10 +275,6 @@ def _without_access(
             yield subject
 
 
-def _allowed(subjects: Collection[Subject], one: Taken, own: OwnStatement) -> frozenset[Subject]:
-    return frozenset(subject for subject in subjects if _allows(one.statement, own, subject))
-
-
 def _allows(statement: Statement, own: OwnStatement, subject: Subject) -> bool:
     claims = own.claims(subject)
     return bool(allows(statement, "Federated", own.provider_arn, (ASSUME_WITH_TOKEN,), claims))
@@ -278,12 +282,4 @@ def _allows(statement: Statement, own: OwnStatement, subject: Subject) -> bool:
 
 def _unwanted(subjects: Iterable[Subject], why_not: Callable[[Subject], str]) -> str:
     reasons = ((subject, why_not(subject)) for subject in sorted(subjects))
-    return "; ".join(f"{_name(subject)}: {why}" for subject, why in reasons if why)
-
-
-def _name(subject: Subject) -> str:
-    return f"{subject.namespace}/{subject.service_account}"
-
-
-def _wide(one: Taken) -> str:
-    return ", ".join(one.patterns)
+    return "; ".join(f"{short(subject)}: {why}" for subject, why in reasons if why)

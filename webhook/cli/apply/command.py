@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -12,14 +11,12 @@ import typer
 
 from webhook.cli.exits import Exit
 from webhook.cli.options import ConfigFile, Context, OutputForm, ReleaseNamespace, flag, valued
-from webhook.cli.output import Output, write_done
-from webhook.cli.plan.command import make_plan_here
-from webhook.cli.plan.shown import plan_document, show_plan
+from webhook.cli.output import Done, Output, plan_then_done
+from webhook.cli.plan.shown import plan_document, plan_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from webhook.cli.apply.engine import Done
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.model.control_planes import ControlPlanes
@@ -90,7 +87,8 @@ def apply(  # noqa: PLR0913  options
 
 
 async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
-    from webhook.cli.apply.engine import Done, add_and_repair, open_applier, remove
+    from webhook.cli.apply.engine import add_and_repair, open_applier, remove
+    from webhook.cli.plan.planning import make_plan_here
 
     (plan, planes), done = await make_plan_here(here, progress), Done()
     with _printed(asked, plan, planes, done, progress):
@@ -106,12 +104,12 @@ async def _apply(asked: _Asked, here: Session, progress: Progress) -> Exit:
                 progress.hide()
                 left = "left to the reconciler, its grace and its limit, or to --approve"
                 sys.stdout.write(f"{left}: {plan.removals} to remove\n")
-    return _exit_code(plan, done)
+    return Exit.of(failed=bool(done.failed), problems=bool(plan.problems))
 
 
 async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, progress: Progress) -> Exit:
-    from webhook.cli.apply.engine import Done
-    from webhook.cli.apply.retiring import retire_here
+    from webhook.cli.apply.retiring import retire
+    from webhook.cli.locks import role_lock
 
     progress.step("reading trust policies")
     (plan, planes), done = await _plan_to_retire(retired, asked, here, progress), Done()
@@ -121,8 +119,9 @@ async def _retire(retired: RoleArn | IssuerUrl, asked: _Asked, here: Session, pr
             sys.stdout.write("nothing is removed without --approve\n")
         elif plan.has_changes and asked.approved:
             progress.step("removing")
-            await retire_here(here, plan, progress.count, done)
-    return Exit.CHANGES if is_left else _exit_code(plan, done)
+            lock = await role_lock(here.connection, here.namespace)
+            await retire(plan, here.policies_to_write(), lock, progress.count, done)
+    return Exit.of(failed=bool(done.failed), changes=is_left, problems=bool(plan.problems))
 
 
 async def _plan_to_retire(
@@ -145,24 +144,8 @@ async def _plan_to_retire(
     return retire_issuer(gone, here.installation, account), ControlPlanes()  # of another cluster
 
 
-@contextmanager
-def _printed(asked: _Asked, plan: Plan, planes: ControlPlanes, done: Done, progress: Progress) -> Iterator[None]:
-    """Print the plan before anything of it is done, and in the end what was done, whatever ends it.
-
-    A document for programs is printed whole at the end.
-    """
-    progress.hide()
-    if asked.output is Output.TABLE:
-        show_plan(plan, asked.output, planes)
-        sys.stdout.flush()
-    try:
-        yield
-    finally:
-        progress.hide()
-        write_done(done, asked.output, plan_document(plan, planes))
-
-
-def _exit_code(plan: Plan, done: Done) -> Exit:
-    if done.failed:
-        return Exit.FAILED
-    return Exit.PROBLEMS if plan.problems else Exit.DONE
+def _printed(
+    asked: _Asked, plan: Plan, planes: ControlPlanes, done: Done, progress: Progress
+) -> AbstractContextManager[None]:
+    document = plan_document(plan, planes)
+    return plan_then_done(progress.hide, asked.output, plan_lines(plan, planes), document, done)

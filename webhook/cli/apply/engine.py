@@ -10,15 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
-from webhook.cli.output import short
-from webhook.cli.snapshots.release import check_locks
-from webhook.config.runtime_environment import process_identity
+from webhook.cli.locks import role_lock
+from webhook.cli.output import Done, short
 from webhook.controller.cluster_cache import ClusterCache
 from webhook.controller.desired_state import DesiredState
 from webhook.controller.live_reads import read_live
-from webhook.coordination.lock import LeaseLock
 from webhook.engine.build import Engine, build_engine
-from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import service_accounts, trusted_roles
 from webhook.model.errors import ClusterError
@@ -26,7 +23,7 @@ from webhook.model.outcomes import Outcome, Trusted, TrustSource
 from webhook.podidentity.associations import Associations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from webhook.cli.snapshots.session import Session
     from webhook.controller.ports import Cluster
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
-    from webhook.planning.association_plan import Associating, Dissociating
+    from webhook.planning.association_plan import Dissociating
     from webhook.planning.plan import Annotating, Plan, RoleChange
     from webhook.server.pod_identity import PodIdentity
 
@@ -45,51 +42,11 @@ PATIENCE = 120.0
 _SECONDS_EACH = 0.1
 """More for each: an association takes one or two calls, at 20 a second to begin with."""
 
+_NOT_SELECTED = "no binding selects it"
+
 _LOOK_SECONDS = 1.0
 _LOOK_PATIENCE = 15.0
 """Seconds for all roles to be read; the lock of a dead process takes 10 of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoneAdded:
-    """The DesiredSubjects of a writer that adds no subject.
-
-    With `keeps` it removes none either. Else it may remove all: their cluster is gone, or no binding has the role.
-    """
-
-    keeps: bool
-
-    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return ()
-
-    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return self.keeps
-
-    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return not self.keeps
-
-    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return not self.keeps
-
-    def addable_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return ()
-
-    def replaced_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
-        """As the port promises."""
-        return ()
-
-
-@dataclass(slots=True)
-class Done:
-    """What was done of a plan and what was not, as lines for a person."""
-
-    written: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +73,8 @@ async def open_applier(
     its bindings do not. What is done is noted in `done`, which so outlives an error. Raises ClusterError without
     the right to take the locks.
     """
-    installation = here.installation
-    await check_locks(here.connection, here.namespace)
-    cache = cluster_cache(here)
+    installation, cache = here.installation, cluster_cache(here)
+    lock = await role_lock(here.connection, here.namespace)
     calls, own_in = here.calls_to_write(), own_in or installation.own_in
     pods, quota = pods or here.pods_to_write(calls), AccountQuota(calls)
 
@@ -129,7 +85,7 @@ async def open_applier(
         trusted_roles(installation.bindings),
         own_in,
         policies_of,
-        LeaseLock(Leases(here.connection, here.namespace), process_identity()),
+        lock,
         partial(DesiredState, cache),
         partial(Associations, pods.api, pods.owner) if pods else None,
     )
@@ -173,7 +129,8 @@ async def add_and_repair(applier: Applier, plan: Plan, progress: Callable[[str],
         obtain(applier, subjects, progress),
         asyncio.gather(*(_repair(applier, change) for change in plan.roles if change.is_repaired or change.pods)),
     )
-    _note_associated(applier, associating, outcomes)
+    if associated := note_untrusted(applier.done, (item.subject for item in associating), outcomes):
+        applier.done.written.append(f"associations created or repaired: {len(associated)}")
     await asyncio.gather(*(_confirm_additions(applier, change, outcomes) for change in plan.roles if change.added))
     await asyncio.gather(*(_annotate(applier, item, outcomes.get(item.subject)) for item in plan.annotations))
 
@@ -208,6 +165,20 @@ async def obtain(
     return outcomes
 
 
+def note_untrusted(
+    done: Done, subjects: Iterable[Subject], outcomes: Mapping[Subject, Outcome], what: str = ""
+) -> dict[Subject, Trusted]:
+    """Note why ServiceAccounts got no role, after `what`; answers the outcomes of those that got one."""
+    trusted: dict[Subject, Trusted] = {}
+    for subject in subjects:
+        outcome = outcomes.get(subject)
+        if isinstance(outcome, Trusted):
+            trusted[subject] = outcome
+        else:
+            done.failed.append(f"{short(subject)}: {what}{outcome.reason if outcome else _NOT_SELECTED}")
+    return trusted
+
+
 async def _repair(applier: Applier, change: RoleChange) -> None:
     """Have our statements repaired, and wait until IAM shows it.
 
@@ -220,19 +191,6 @@ async def _repair(applier: Applier, change: RoleChange) -> None:
             applier.done.written.append(
                 f"{change.role}: statement {one.sid} allows EKS for the pods of {one.binding}"
             )
-
-
-def _note_associated(applier: Applier, associating: list[Associating], outcomes: dict[Subject, Outcome]) -> None:
-    done = 0
-    for item in associating:
-        outcome = outcomes.get(item.subject)
-        if isinstance(outcome, Trusted):
-            done += 1
-        else:
-            reason = outcome.reason if outcome else "no binding selects it"
-            applier.done.failed.append(f"{short(item.subject)}: {reason}")
-    if done:
-        applier.done.written.append(f"associations created or repaired: {done}")
 
 
 async def _dissociate(applier: Applier, item: Dissociating) -> None:
@@ -272,14 +230,9 @@ async def write_until(writer: RoleWriter, policies: TrustPolicies, is_there: Cal
 
 async def _confirm_additions(applier: Applier, change: RoleChange, outcomes: dict[Subject, Outcome]) -> None:
     """Wait until IAM shows the added: what a Lease calls written may have been removed externally since."""
-    ours: set[Subject] = set()
-    for item in change.added:
-        outcome = outcomes.get(item.subject)
-        if not isinstance(outcome, Trusted):
-            reason = outcome.reason if outcome else "no binding selects it"
-            applier.done.failed.append(f"{short(item.subject)}: {reason}")
-        elif outcome.role == change.role and outcome.source in {TrustSource.WRITTEN, TrustSource.ALREADY}:
-            ours.add(item.subject)
+    trusted = note_untrusted(applier.done, (item.subject for item in change.added), outcomes)
+    sources = {TrustSource.WRITTEN, TrustSource.ALREADY}
+    ours = {subject for subject, one in trusted.items() if one.role == change.role and one.source in sources}
     if ours and await written_until_shown(
         applier, change.role, lambda policy: ours <= policy.subjects(change.own)
     ):
@@ -290,7 +243,7 @@ async def _annotate(applier: Applier, item: Annotating, outcome: Outcome | None)
     name = short(item.subject)
     grant = applier.cache.grant(item.subject)
     if outcome is None or grant is None:
-        applier.done.failed.append(f"{name}: no binding selects it")
+        applier.done.failed.append(f"{name}: {_NOT_SELECTED}")
         return
     if grant.annotated is not None and not isinstance(outcome, Trusted):
         applier.done.failed.append(f"{name}: its annotation is kept: {outcome.reason}")

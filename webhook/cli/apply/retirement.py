@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from webhook.cli.own_statements import names_subjects, other_statements_for_pods, own_in
-from webhook.cli.statement_words import principals_of
+from webhook.cli.trust_statements import names_subjects, other_statements_for_pods, own_in, principals_of
 from webhook.iam.statement import OwnStatement
 from webhook.model.errors import InvalidNameError
 from webhook.planning.binding_matches import Problem, ProblemKind

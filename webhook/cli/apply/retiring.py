@@ -1,29 +1,59 @@
-"""Removing our statement for good, by a writer whose cluster wants no subject in the role."""
+"""Writers that add no subject, and removing our statement for good by one of them."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import NoneAdded, write_until
-from webhook.cli.own_statements import names_subjects
-from webhook.cli.snapshots.release import check_locks
-from webhook.config.runtime_environment import process_identity
-from webhook.coordination.lock import LeaseLock
+from webhook.cli.apply.engine import write_until
+from webhook.cli.trust_statements import names_subjects
 from webhook.engine.build import build_engine
-from webhook.kube.leases import Leases
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
-    from webhook.cli.apply.engine import Done
-    from webhook.cli.snapshots.session import Session
+    from webhook.cli.output import Done
     from webhook.coordination.lock import Hold, Learn, RoleLock, WaitsSince
     from webhook.iam.ports import TrustPolicies
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class NoneAdded:
+    """The DesiredSubjects of a writer that adds no subject.
+
+    With `keeps` it removes none either. Else it may remove all: their cluster is gone, or no binding has the role.
+    """
+
+    keeps: bool
+
+    def wanted_in(self, role: RoleArn) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return ()
+
+    def may_want(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return self.keeps
+
+    def may_remove(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return not self.keeps
+
+    def seems_unused(self, role: RoleArn, subject: Subject) -> bool:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return not self.keeps
+
+    def addable_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return ()
+
+    def replaced_among(self, subjects: Collection[Subject]) -> Collection[Subject]:  # noqa: ARG002  the port's
+        """As the port promises."""
+        return ()
 
 
 class _UnreportedLock:
@@ -34,7 +64,6 @@ class _UnreportedLock:
 
     @asynccontextmanager
     async def hold(self, role: RoleArn, learn: Learn, waits_since: WaitsSince) -> AsyncIterator[Hold]:
-        """As the port says."""
         async with self._lock.hold(role, learn, waits_since) as hold:
             yield _UnreportedHold(hold)
 
@@ -51,20 +80,10 @@ class _UnreportedHold:
         """Nothing is repaired here."""
 
 
-async def retire_here(here: Session, plan: Plan, progress: Callable[[str], None], done: Done) -> None:
-    """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`.
-
-    Raises ClusterError without the right to take the locks.
-    """
-    await check_locks(here.connection, here.namespace)
-    lock = LeaseLock(Leases(here.connection, here.namespace), process_identity())
-    await retire(plan, here.policies_to_write(), lock, progress, done)
-
-
 async def retire(
     plan: Plan, policies: TrustPolicies, lock: RoleLock, progress: Callable[[str], None], done: Done
 ) -> None:
-    """The same, one role after the other."""
+    """Remove the statements that the plan removes, wait until IAM shows it, and note it in `done`."""
     owns = {change.role: change.own for change in plan.roles}
     engine = build_engine(
         owns, owns.__getitem__, lambda _: policies, _UnreportedLock(lock), lambda _: NoneAdded(keeps=False)

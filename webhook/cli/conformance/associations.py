@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from webhook.aws.calls import text
 from webhook.aws.sessions import by_association
-from webhook.cli.conformance.cleanup import Made
-from webhook.cli.conformance.lab import Once
+from webhook.cli.conformance.lab import Made, Once
 from webhook.cli.conformance.permissions import NAME
 from webhook.model.aws_errors import AwsError, FailureKind, Service
 from webhook.model.names import Subject
@@ -86,7 +85,8 @@ class Associations:
     """The associations of a run. That of the throw-away ServiceAccount is made when it is first needed."""
 
     def __init__(self, lab: Lab, roles: Roles, site: Site) -> None:
-        self._lab, self._roles, self._workload = lab, roles, site.workload
+        self._lab, self._roles = lab, roles
+        self.workload = site.workload
         self.cluster = site.cluster
         self.subject = site.workload.subject
         self._first = Once(self._accepted)
@@ -131,7 +131,7 @@ class Associations:
             return known[0]
 
         made = removable_association(self._lab, self.cluster, subject, known)
-        found = await self._lab.make(made, lambda: self._lab.calls.call("CreatePodIdentityAssociation", ask))
+        found = await self._lab.make(made, lambda: self._lab.ask("CreatePodIdentityAssociation", ask))
         self._made[found] = made
         return found
 
@@ -173,7 +173,7 @@ class Associations:
 
     async def ask_eks(self) -> SessionKeys:
         """Credentials of the first, as a pod gets them, by one request. Raises AwsError, ClusterError."""
-        return await by_association(self._lab.calls, self.cluster, await self._workload.pod_token())
+        return await by_association(self._lab.calls, self.cluster, await self.workload.pod_token())
 
     async def is_given(self) -> bool:
         """Whether EKS gives credentials; a refusal is none. Raises AwsError where EKS has not answered."""

@@ -135,7 +135,7 @@ ASSUMPTIONS = (
         Service.STS,
         "STS answers AccessDenied to a token that the role does not trust",
         "crossplane/crossplane#5578; the service model of STS has no such error",
-        "webhook/cli/verify/control_planes.py",
+        "webhook/cli/verify/assuming.py",
         "`verify --assume` shows AWS's words. With one that is no refusal it says that STS could not be asked. "
         "The SDK in the pod may give up earlier or later than with AccessDenied.",
         ("iam:UpdateAssumeRolePolicy",),
@@ -155,7 +155,7 @@ ASSUMPTIONS = (
         Service.STS,
         "A subject that could assume the role once can go on doing so",
         "not documented; crossplane-contrib/upjet-aws#238 saw refusals after a success",
-        "webhook/cli/verify/control_planes.py",
+        "webhook/cli/verify/assuming.py",
         "`verify --assume` goes by one success, so a pod can be refused after it; its SDK tries again.",
         ("iam:UpdateAssumeRolePolicy",),
     ),
@@ -270,5 +270,3 @@ ASSUMPTIONS = (
         _UPDATE,
     ),
 )
-
-BY_ID = {one.id: one for one in ASSUMPTIONS}

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from webhook.cli.conformance.cleanup import Made
-from webhook.cli.conformance.lab import Once
+from webhook.cli.conformance.lab import Made, Once
 from webhook.cli.conformance.permissions import NAME
-from webhook.cli.snapshots.inspection import BoundPod, Inspection, trial_pod
+from webhook.cli.snapshots.inspection import BoundPod, Inspection, list_objects, trial_pod
 from webhook.iam.statement import SERVICE
 from webhook.kube.errors import NotFoundError
-from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject
 from webhook.kube.pods import PodObject
 from webhook.model.names import Subject
@@ -60,12 +57,9 @@ class Workload:
         """What earlier runs have left in the namespace (list serviceaccounts, pods)."""
         found: list[Made] = []
         for resource in _KINDS:
-            items = await self._connection.in_thread(partial(self._labelled, self._path(resource)))
+            items = await list_objects(self._connection, AnnotatedObject, self._path(resource), _SELECTOR)
             found += [self._removable(resource, item.metadata.name) for item in items]
         return found
-
-    def _labelled(self, path: str) -> list[AnnotatedObject]:
-        return list(listed(self._connection, AnnotatedObject, path, _SELECTOR))
 
     async def _create_account(self) -> None:
         item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self._metadata()}

@@ -16,7 +16,6 @@ from webhook.model.bindings import Mode
 
 if TYPE_CHECKING:
     from webhook.cli.conformance.associations import Associations
-    from webhook.cli.conformance.cluster import Workload
     from webhook.cli.conformance.lab import Lab
     from webhook.cli.conformance.observation import Observation
     from webhook.cli.conformance.roles import Roles
@@ -29,194 +28,192 @@ class RefusedPodError(Exception):
     """The cluster refuses the pod that would show the variables."""
 
 
-class EksRows:
-    """The rows, which share a role and associations."""
+async def role_not_accepted(_: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Ask for an association with a role that trusts no service."""
+    await roles.write(roles.placeholder)
+    try:
+        made = await associations.create(associations.beside("-a"))
+    except AwsError as error:
+        return by_code(error, "InvalidParameterException")
+    await associations.remove(made)
+    return judged("accepted", holds=False)
 
-    def __init__(self, lab: Lab, roles: Roles, associations: Associations, workload: Workload) -> None:
-        self._lab, self._roles, self._associations = lab, roles, associations
-        self._workload = workload
 
-    async def role_not_accepted(self) -> Observation:
-        """Ask for an association with a role that trusts no service."""
-        await self._roles.write(self._roles.nobody)
-        try:
-            made = await self._associations.create(self._associations.beside("-a"))
-        except AwsError as error:
-            return by_code(error, "InvalidParameterException")
-        await self._associations.remove(made)
-        return judged("accepted", holds=False)
+async def pod_variables(lab: Lab, _: Roles, associations: Associations) -> Observation:
+    """Look at what new pods would get, by dry runs."""
+    await associations.first()
 
-    async def pod_variables(self) -> Observation:
-        """Look at what new pods would get, by dry runs."""
-        await self._associations.first()
+    async def look() -> bool:
+        carried = await associations.workload.carried_by_a_new_pod()
+        if carried is None:
+            raise RefusedPodError
+        return Mode.POD_IDENTITY in carried
 
-        async def look() -> bool:
-            carried = await self._workload.carried_by_a_new_pod()
-            if carried is None:
-                raise RefusedPodError
-            return Mode.POD_IDENTITY in carried
+    try:
+        lapse = await lab.lapse("new pods get variables", look, associations.began)
+    except RefusedPodError:
+        return not_observed("the cluster refuses a pod of the ServiceAccount, by a policy or a quota")
+    return judged(lapse.text, holds=lapse.is_within(VARIABLES_WITHIN))
 
-        try:
-            lapse = await self._lab.lapse("new pods get variables", look, self._associations.began)
-        except RefusedPodError:
-            return not_observed("the cluster refuses a pod of the ServiceAccount, by a policy or a quota")
-        return judged(lapse.text, holds=lapse.is_within(VARIABLES_WITHIN))
 
-    async def association_read_age(self) -> Observation:
-        """Make a further association, and look when a list shows it."""
-        await self._associations.first()  # the role is accepted
-        subject = self._associations.beside("-b")
-        began = self._lab.timing.now()
-        made = await self._associations.create(subject)
+async def association_read_age(lab: Lab, _: Roles, associations: Associations) -> Observation:
+    """Make a further association, and look when a list shows it."""
+    await associations.first()  # the role is accepted
+    subject = associations.beside("-b")
+    began = lab.timing.now()
+    made = await associations.create(subject)
 
-        async def look() -> bool:
-            return made in await listed(self._lab, self._associations.cluster, subject)
+    async def look() -> bool:
+        return made in await listed(lab, associations.cluster, subject)
 
-        lapse = await self._lab.lapse("a list shows the association", look, began)
-        await self._associations.remove(made)
-        return judged(lapse.text, holds=lapse.is_within(LISTED_WITHIN))
+    lapse = await lab.lapse("a list shows the association", look, began)
+    await associations.remove(made)
+    return judged(lapse.text, holds=lapse.is_within(LISTED_WITHIN))
 
-    async def in_use(self) -> Observation:
-        """Ask for a second association."""
-        first = await self._associations.first()
-        try:
-            await self._associations.create(self._associations.subject)
-        except AwsError as error:
-            if error.code != "ResourceInUseException":
-                return by_code(error, "ResourceInUseException")
-            named = first in str(error)
-            return judged(f"{error.code}, {'with' if named else 'without'} the id", holds=named)
-        return judged("a second one was made", holds=False)
 
-    async def no_such_association(self) -> Observation:
-        """Describe an association that is not there."""
-        try:
-            await self._associations.describe(_NO_ID)
-        except AwsError as error:
-            return by_code(error, "ResourceNotFoundException")
-        return judged("described", holds=False)
+async def in_use(_lab: Lab, _roles: Roles, associations: Associations) -> Observation:
+    """Ask for a second association."""
+    first = await associations.first()
+    try:
+        await associations.create(associations.subject)
+    except AwsError as error:
+        if error.code != "ResourceInUseException":
+            return by_code(error, "ResourceInUseException")
+        named = first in str(error)
+        return judged(f"{error.code}, {'with' if named else 'without'} the id", holds=named)
+    return judged("a second one was made", holds=False)
 
-    async def principal_tag(self) -> Observation:
-        """Allow a session one action for its own namespace and one for another, and try both."""
-        await self._associations.first()
-        keys = await self._lab.accepted(
-            "EKS gives credentials for the pod", self._associations.ask_eks, is_refusal_of_role
-        )
-        role, namespace = await self._roles.first(), self._associations.subject.namespace
 
-        def allow(action: str, of: str) -> dict[str, Any]:
-            tag = {"StringEquals": {"aws:PrincipalTag/kubernetes-namespace": of}}
-            return {"Effect": "Allow", "Action": action, "Resource": role.value, "Condition": tag}
+async def no_such_association(_lab: Lab, _roles: Roles, associations: Associations) -> Observation:
+    """Describe an association that is not there."""
+    try:
+        await associations.describe(_NO_ID)
+    except AwsError as error:
+        return by_code(error, "ResourceNotFoundException")
+    return judged("described", holds=False)
 
-        await self._roles.allow(allow("iam:GetRole", namespace), allow("iam:ListRolePolicies", f"not-{namespace}"))
-        own = await self._lab.until(
-            "the session may read its role", lambda: is_allowed(self._lab, keys, "GetRole", role.name)
-        )
-        other = await is_allowed(self._lab, keys, "ListRolePolicies", role.name)
-        words = {True: "allowed", False: "denied"}
-        return judged(f"its own namespace: {words[own]}; another: {words[other]}", holds=own and not other)
 
-    async def associated_resource(self) -> Observation:
-        """Let a session pass on its role for another cluster, and then for this one."""
-        cluster = self._associations.cluster
-        try:
-            made = await self._as_session(f"{cluster}-other", waits=False)
-        except AwsError as error:
-            if "iam:PassRole" not in str(error):
-                raise
-        else:
-            await self._associations.remove(made)
-            return judged("another cluster's ARN allows it", holds=False)
-        try:
-            made = await self._as_session(cluster.value, waits=True)
-        except AwsError as error:
-            if "iam:PassRole" not in str(error):
-                raise
-            return judged(f"the cluster's ARN does not allow it: {error}", holds=False)
-        await self._associations.remove(made)
-        return judged("the cluster's ARN allows it, another's does not", holds=True)
+async def principal_tag(lab: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Allow a session one action for its own namespace and one for another, and try both."""
+    await associations.first()
+    keys = await lab.accepted("EKS gives credentials for the pod", associations.ask_eks, is_refusal_of_role)
+    role, namespace = await roles.first(), associations.subject.namespace
 
-    async def _as_session(self, arn: str, *, waits: bool) -> str:
-        """The association that a session of the role makes, which may pass the role on for `arn`."""
-        keys, role = await self._roles.keys(), await self._roles.first()
-        await self._roles.write(self._roles.by_token, self._roles.by_tags)
-        passed = {"iam:PassedToService": SERVICE, "iam:AssociatedResourceArn": arn}
-        create, cluster = "eks:CreatePodIdentityAssociation", self._associations.cluster.value
-        await self._roles.allow(
-            {"Effect": "Allow", "Action": create, "Resource": cluster},
-            {
-                "Effect": "Allow",
-                "Action": "iam:PassRole",
-                "Resource": role.value,
-                "Condition": {"StringEquals": passed},
-            },
-        )
-        return await self._lab.accepted(
-            "the session may make an association",
-            lambda: self._associations.create(self._associations.beside("-c"), keys),
-            lambda error: not says_nothing(error) and (waits or "iam:PassRole" not in str(error)),
-        )
+    def allow(action: str, of: str) -> dict[str, Any]:
+        tag = {"StringEquals": {"aws:PrincipalTag/kubernetes-namespace": of}}
+        return {"Effect": "Allow", "Action": action, "Resource": role.value, "Condition": tag}
 
-    async def source_arn(self) -> Observation:
-        """Disable session tags, and allow EKS by another cluster's ARN as the source, then by this one's."""
-        cluster = self._associations.cluster
-        await self._associations.update(disableSessionTags=True)
-        await self._roles.write(self._roles.by_token, self._roles.by_source(f"{cluster}-other"))
+    await roles.allow(allow("iam:GetRole", namespace), allow("iam:ListRolePolicies", f"not-{namespace}"))
+    own = await lab.until("the session may read its role", lambda: is_allowed(lab, keys, "GetRole", role.name))
+    other = await is_allowed(lab, keys, "ListRolePolicies", role.name)
+    words = {True: "allowed", False: "denied"}
+    return judged(f"its own namespace: {words[own]}; another: {words[other]}", holds=own and not other)
 
-        async def is_refused() -> bool:
-            return not await self._associations.is_given()
 
-        if not await self._lab.until("EKS refuses by the source", is_refused):
-            return judged("another cluster's ARN allows it", holds=False)
-        await self._roles.write(self._roles.by_token, self._roles.by_source(cluster.value))
-        if await self._lab.until("EKS gives credentials by the source", self._associations.is_given):
-            return judged("the cluster's ARN allows it, another's does not", holds=True)
-        return judged("the cluster's ARN does not allow it", holds=False)
+async def associated_resource(lab: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Let a session pass on its role for another cluster, and then for this one."""
+    cluster = associations.cluster
+    try:
+        made = await _as_session(lab, roles, associations, f"{cluster}-other", waits=False)
+    except AwsError as error:
+        if "iam:PassRole" not in str(error):
+            raise
+    else:
+        await associations.remove(made)
+        return judged("another cluster's ARN allows it", holds=False)
+    try:
+        made = await _as_session(lab, roles, associations, cluster.value, waits=True)
+    except AwsError as error:
+        if "iam:PassRole" not in str(error):
+            raise
+        return judged(f"the cluster's ARN does not allow it: {error}", holds=False)
+    await associations.remove(made)
+    return judged("the cluster's ARN allows it, another's does not", holds=True)
 
-    async def empty_target(self) -> Observation:
-        """Set a target role, and then an empty one."""
-        role = await self._roles.first()
-        await self._associations.first()
-        trusting = {
+
+async def _as_session(lab: Lab, roles: Roles, associations: Associations, arn: str, *, waits: bool) -> str:
+    """The association that a session of the role makes, which may pass the role on for `arn`."""
+    keys, role = await roles.keys(), await roles.first()
+    await roles.write(roles.by_token, roles.by_tags)
+    passed = {"iam:PassedToService": SERVICE, "iam:AssociatedResourceArn": arn}
+    create, cluster = "eks:CreatePodIdentityAssociation", associations.cluster.value
+    await roles.allow(
+        {"Effect": "Allow", "Action": create, "Resource": cluster},
+        {
             "Effect": "Allow",
-            "Principal": {"AWS": role.value},
-            "Action": ["sts:AssumeRole", "sts:TagSession"],
-        }
-        target = await self._roles.another("-t", trusting)
-        return await self._emptied("targetRoleArn", target.value, {})
+            "Action": "iam:PassRole",
+            "Resource": role.value,
+            "Condition": {"StringEquals": passed},
+        },
+    )
+    return await lab.accepted(
+        "the session may make an association",
+        lambda: associations.create(associations.beside("-c"), keys),
+        lambda error: not says_nothing(error) and (waits or "iam:PassRole" not in str(error)),
+    )
 
-    async def empty_policy(self) -> Observation:
-        """Set a session policy, and then an empty one."""
-        role = await self._roles.first()
-        document = policy_of({"Effect": "Allow", "Action": "iam:GetRole", "Resource": role.value})
-        return await self._emptied("policy", json.dumps(document), {"disableSessionTags": True})
 
-    async def _emptied(self, member: str, value: str, beside: dict[str, Any]) -> Observation:
-        await self._associations.update(**{member: value}, **beside)
-        if not await self._associations.becomes(f"{member} is set", lambda found: bool(found.get(member))):
-            return not_observed(f"{member} is not described after an update that sets it")
-        try:
-            await self._associations.update(**{member: ""})
-        except AwsError as error:
-            if not error.kind.is_refusal or "is not authorized to perform" in str(error):
-                raise
-            return judged(f"refused: {error}", holds=False)
-        if await self._associations.becomes(f"{member} is unset", lambda found: not found.get(member)):
-            return judged("removed", holds=True)
-        return judged("kept", holds=False)
+async def source_arn(lab: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Disable session tags, and allow EKS by another cluster's ARN as the source, then by this one's."""
+    cluster = associations.cluster
+    await associations.update(disableSessionTags=True)
+    await roles.write(roles.by_token, roles.by_source(f"{cluster}-other"))
 
-    @property
-    def rows(self) -> dict[str, Any]:
-        """Each row by the id of its assumption."""
-        return {
-            "role-not-accepted": self.role_not_accepted,
-            "pod-variables": self.pod_variables,
-            "association-read-age": self.association_read_age,
-            "in-use": self.in_use,
-            "no-such-association": self.no_such_association,
-            "principal-tag": self.principal_tag,
-            "associated-resource": self.associated_resource,
-            "source-arn": self.source_arn,
-            "empty-target": self.empty_target,
-            "empty-policy": self.empty_policy,
-        }
+    async def is_refused() -> bool:
+        return not await associations.is_given()
+
+    if not await lab.until("EKS refuses by the source", is_refused):
+        return judged("another cluster's ARN allows it", holds=False)
+    await roles.write(roles.by_token, roles.by_source(cluster.value))
+    if await lab.until("EKS gives credentials by the source", associations.is_given):
+        return judged("the cluster's ARN allows it, another's does not", holds=True)
+    return judged("the cluster's ARN does not allow it", holds=False)
+
+
+async def empty_target(_: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Set a target role, and then an empty one."""
+    role = await roles.first()
+    await associations.first()
+    trusting = {
+        "Effect": "Allow",
+        "Principal": {"AWS": role.value},
+        "Action": ["sts:AssumeRole", "sts:TagSession"],
+    }
+    target = await roles.another("-t", trusting)
+    return await _emptied(associations, "targetRoleArn", target.value, {})
+
+
+async def empty_policy(_: Lab, roles: Roles, associations: Associations) -> Observation:
+    """Set a session policy, and then an empty one."""
+    role = await roles.first()
+    document = policy_of({"Effect": "Allow", "Action": "iam:GetRole", "Resource": role.value})
+    return await _emptied(associations, "policy", json.dumps(document), {"disableSessionTags": True})
+
+
+async def _emptied(associations: Associations, member: str, value: str, beside: dict[str, Any]) -> Observation:
+    await associations.update(**{member: value}, **beside)
+    if not await associations.becomes(f"{member} is set", lambda found: bool(found.get(member))):
+        return not_observed(f"{member} is not described after an update that sets it")
+    try:
+        await associations.update(**{member: ""})
+    except AwsError as error:
+        if not error.kind.is_refusal or "is not authorized to perform" in str(error):
+            raise
+        return judged(f"refused: {error}", holds=False)
+    if await associations.becomes(f"{member} is unset", lambda found: not found.get(member)):
+        return judged("removed", holds=True)
+    return judged("kept", holds=False)
+
+
+ROWS = {
+    "role-not-accepted": role_not_accepted,
+    "pod-variables": pod_variables,
+    "association-read-age": association_read_age,
+    "in-use": in_use,
+    "no-such-association": no_such_association,
+    "principal-tag": principal_tag,
+    "associated-resource": associated_resource,
+    "source-arn": source_arn,
+    "empty-target": empty_target,
+    "empty-policy": empty_policy,
+}

@@ -41,7 +41,7 @@ async def no_such_role(lab: Lab, _: Roles) -> Observation:
 
 async def array_order(lab: Lab, roles: Roles) -> Observation:
     """Write an array, and see that the policy that is read means the same."""
-    sent = TrustPolicy(policy_of(roles.nobody_with(_NAMES)))
+    sent = TrustPolicy(policy_of(roles.placeholder_with(_NAMES)))
     await roles.write_text(sent.text())
     is_shown = await lab.until("GetRole shows the array", lambda: roles.shows(sent.same_meaning))
     found = _elements(roles.last_read)
@@ -59,7 +59,7 @@ def _elements(policy: TrustPolicy) -> list[str]:
 
 async def read_age(lab: Lab, roles: Roles) -> Observation:
     """Write a policy, and look how long reads show the one before it."""
-    sent = TrustPolicy(policy_of(roles.nobody_with([f"{lab.name}-read"])))
+    sent = TrustPolicy(policy_of(roles.placeholder_with([f"{lab.name}-read"])))
     await roles.write_text(sent.text())
     lapse = await lab.lapse("GetRole shows the write", lambda: roles.shows(sent.same_meaning))
     return judged(lapse.text, holds=lapse.is_within(READ_WITHIN))
@@ -94,8 +94,8 @@ async def quota_error(lab: Lab, roles: Roles) -> Observation:
 
 async def deleted_principal(lab: Lab, roles: Roles) -> Observation:
     """Name a role as principal, delete it, and write back what is read."""
-    other = await roles.another("-b", roles.nobody)
-    named = {**roles.nobody, "Principal": {"AWS": other.value}}
+    other = await roles.another("-b", roles.placeholder)
+    named = {**roles.placeholder, "Principal": {"AWS": other.value}}
     await lab.accepted(
         "IAM accepts a new role as principal",
         lambda: roles.write(named),
@@ -134,10 +134,10 @@ async def _fits(roles: Roles, document: str) -> bool:
 def _of_size(roles: Roles, size: int) -> TrustPolicy:
     """A policy of so many characters without white space, in one array of a condition."""
     ids = [roles.name]
-    while (left := size - TrustPolicy(policy_of(roles.nobody_with(ids))).size()) > 2 * _CHUNK:
+    while (left := size - TrustPolicy(policy_of(roles.placeholder_with(ids))).size()) > 2 * _CHUNK:
         ids.append(f"{len(ids)}".rjust(_CHUNK - _AROUND, "x"))
     ids.append("y" * (left - _AROUND))
-    return TrustPolicy(policy_of(roles.nobody_with(ids)))
+    return TrustPolicy(policy_of(roles.placeholder_with(ids)))
 
 
 ROWS = {

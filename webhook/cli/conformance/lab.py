@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from webhook.cli.conformance.cleanup import Cleanup
 from webhook.kube.errors import RefusedError
 from webhook.model.aws_errors import AwsError, FailureKind
 from webhook.model.errors import ClusterError
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from webhook.aws.calls import AwsCalls
     from webhook.aws.clients import AwsClients
-    from webhook.cli.conformance.cleanup import Made
     from webhook.cli.conformance.permissions import Scope
     from webhook.runtime.clock import Clock
 
@@ -86,12 +84,7 @@ class Lab:
     """One run. Each request that changes something is reported to `step` before it is sent, and each wait."""
 
     def __init__(
-        self,
-        calls: AwsCalls,
-        scope: Scope,
-        name: str,
-        timing: Timing,
-        step: Callable[[str], None],
+        self, calls: AwsCalls, scope: Scope, name: str, timing: Timing, step: Callable[[str], None]
     ) -> None:
         self.calls = calls
         self.scope = scope
@@ -195,3 +188,76 @@ async def _to_its_end(task: asyncio.Task[T]) -> T:
         with suppress(AwsError, ClusterError):
             await task
         raise
+
+
+_TRIES = 5
+_PAUSE_SECONDS = 2.0
+"""IAM and EKS may refuse for seconds to delete what was just made or changed."""
+
+_GONE = frozenset({FailureKind.NO_SUCH_ROLE, FailureKind.NOT_FOUND})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """One object of a run. `remove` raises AwsError or ClusterError, and need not mind that it is gone."""
+
+    what: str
+    remove: Callable[[], Awaitable[None]]
+    command: str
+    """How a person removes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An object that could not be removed, and why."""
+
+    what: str
+    reason: str
+    command: str
+
+
+class Cleanup:
+    """Remembers what was made. An object is added before the request for it is sent."""
+
+    def __init__(self, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._sleep = sleep
+        self._made: list[Made] = []
+
+    def add(self, made: Made) -> None:
+        """Remember an object that is about to be made."""
+        self._made.append(made)
+
+    def forget(self, made: Made) -> None:
+        """Forget an object: AWS or the cluster has refused to make it."""
+        self._made.remove(made)
+
+    async def remove(self, made: Made) -> None:
+        """Remove one before the end. Raises AwsError and ClusterError, and then it is tried again at the end."""
+        await self._removed(made)
+        self._made.remove(made)
+
+    async def remove_all(self, note: Callable[[str], None]) -> list[Left]:
+        """Remove all, the newest first; answers what could not be removed. Each is reported to `note`."""
+        left = []
+        while self._made:
+            made = self._made.pop()
+            note(f"removing {made.what}")
+            try:
+                await self._removed(made)
+            except (AwsError, ClusterError) as error:
+                left.append(Left(made.what, str(error), made.command))
+        return left
+
+    async def _removed(self, made: Made) -> None:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await made.remove()
+            except (AwsError, ClusterError) as error:
+                kind = error.kind if isinstance(error, AwsError) else None
+                if kind in _GONE:
+                    return
+                if attempt == _TRIES or kind is FailureKind.ACCESS_DENIED or isinstance(error, RefusedError):
+                    raise
+                await self._sleep(_PAUSE_SECONDS)
+            else:
+                return

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from webhook.aws.calls import text
 from webhook.aws.sessions import by_token
-from webhook.cli.account_calls import policy_of
-from webhook.cli.conformance.cleanup import Made
-from webhook.cli.conformance.lab import Once
+from webhook.cli.account_calls import compact, policy_of
+from webhook.cli.conformance.lab import Made, Once
 from webhook.cli.conformance.permissions import NAME
 from webhook.iam.statement import ACTIONS, SERVICE, OwnStatement, PodStatement
 from webhook.iam.trust_policy import TrustPolicy
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from webhook.aws.clients import AwsClients, SessionKeys
-    from webhook.cli.account_calls import Document
     from webhook.cli.conformance.cluster import Site
     from webhook.cli.conformance.lab import Lab
     from webhook.iam.trust_policy import Statement
@@ -75,7 +72,7 @@ class Roles:
         self._lab = lab
         self._site = site
         self.last_read = TrustPolicy({})
-        self._first = Once(lambda: self.another("", self.nobody))
+        self._first = Once(lambda: self.another("", self.placeholder))
         self._made: dict[RoleArn, Made] = {}
         self._keys: SessionKeys | None = None
 
@@ -85,11 +82,11 @@ class Roles:
         return self._lab.name
 
     @property
-    def nobody(self) -> Statement:
+    def placeholder(self) -> Statement:
         """A statement that holds for no caller: of the own account, with an id that is not known."""
-        return self.nobody_with([self.name])
+        return self.placeholder_with([self.name])
 
-    def nobody_with(self, ids: Sequence[str]) -> Statement:
+    def placeholder_with(self, ids: Sequence[str]) -> Statement:
         """The same with `ids` as the values of its condition."""
         account = f"arn:{self._lab.scope.partition}:iam::{self._lab.scope.account}:root"
         return {
@@ -123,7 +120,7 @@ class Roles:
 
     async def another(self, suffix: str, *trust: Statement) -> RoleArn:
         """A further role, with `suffix` after its name. Raises AwsError."""
-        role, document = self._arn(f"{self.name}{suffix}"), _text(policy_of(*trust))
+        role, document = self._arn(f"{self.name}{suffix}"), compact(policy_of(*trust))
 
         def create(clients: AwsClients) -> None:
             clients.iam.create_role(
@@ -132,7 +129,7 @@ class Roles:
 
         async def created() -> None:
             try:
-                await self._lab.calls.call("CreateRole", create)
+                await self._lab.ask("CreateRole", create)
             except AwsError as error:
                 if error.code != "EntityAlreadyExists":  # the SDK has sent it twice: the answer was lost
                     raise
@@ -175,7 +172,7 @@ class Roles:
 
     async def allow(self, *statements: dict[str, Any]) -> None:
         """Give the first role an inline policy of these statements. Raises AwsError."""
-        role, document = await self.first(), _text(policy_of(*statements))
+        role, document = await self.first(), compact(policy_of(*statements))
 
         def put(clients: AwsClients) -> None:
             clients.iam.put_role_policy(RoleName=role.name, PolicyName=POLICY, PolicyDocument=document)
@@ -209,7 +206,3 @@ class Roles:
 
 def _trust_of(name: str, clients: AwsClients) -> object:
     return clients.iam.get_role(RoleName=name)["Role"]["AssumeRolePolicyDocument"]
-
-
-def _text(document: Document) -> str:
-    return json.dumps(document, separators=(",", ":"))

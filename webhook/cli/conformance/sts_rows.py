@@ -22,7 +22,7 @@ _NO_PROVIDER = ("No OpenIDConnect provider", "Incorrect token audience")
 
 async def not_trusted(_: Lab, roles: Roles) -> Observation:
     """Send a token for a role that trusts no token."""
-    await roles.write(roles.nobody)
+    await roles.write(roles.placeholder)
     try:
         await roles.ask_sts()
     except AwsError as error:

@@ -11,10 +11,9 @@ import typer
 
 from webhook.cli.exits import Exit
 from webhook.cli.options import AtATime, ConfigFile, Context, OutputForm, ReleaseNamespace, flag
-from webhook.cli.output import Output, subject_fields, write_done, write_table
+from webhook.cli.output import Cell, Done, Output, subject_fields, write_done, write_table
 
 if TYPE_CHECKING:
-    from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.rules import Course, Migration, Move
     from webhook.cli.migrate.session import MigrationSession
     from webhook.cli.running import Progress
@@ -69,7 +68,6 @@ async def _migrate(  # noqa: PLR0913  options
     at_a_time: int | None,
     output: Output,
 ) -> Exit:
-    from webhook.cli.apply.engine import Done
     from webhook.cli.migrate.session import look_at_migration, open_migration
     from webhook.model.bindings import Mode
 
@@ -91,11 +89,10 @@ async def _migrate(  # noqa: PLR0913  options
     write_done(done, output, _document(found))
     if output is Output.TABLE:
         _show(found)
-    if done.failed:
-        return Exit.FAILED
-    if found.is_done:
-        return Exit.DONE
-    return Exit.PROBLEMS if found.is_stuck else Exit.CHANGES
+    is_left = not found.is_done
+    return Exit.of(
+        failed=bool(done.failed), changes=is_left and not found.is_stuck, problems=is_left and found.is_stuck
+    )
 
 
 async def _carry_out(
@@ -142,7 +139,7 @@ def _show(found: Migration) -> None:
         )
 
 
-def _row(move: Move, planes: ControlPlanes) -> tuple[tuple[str, str] | str, ...]:
+def _row(move: Move, planes: ControlPlanes) -> tuple[Cell, ...]:
     step = (move.step.value, _COLOURS.get(move.step.value, "yellow"))
     namespace = move.subject.namespace
     return planes.at(namespace).title, namespace, str(len(move.situation.pods)), step, move.why

@@ -9,7 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from webhook.cli.apply.engine import add_and_repair, obtain, open_applier, remove, written_until_shown
+from webhook.cli.apply.engine import (
+    add_and_repair,
+    note_untrusted,
+    obtain,
+    open_applier,
+    remove,
+    written_until_shown,
+)
+from webhook.cli.judgement import judge_trust
 from webhook.cli.migrate.replacing import Replacing
 from webhook.cli.migrate.rules import MigrationStep
 from webhook.cli.migrate.session import lags
@@ -18,19 +26,18 @@ from webhook.controller.live_reads import read_live
 from webhook.model.aws_errors import AwsError
 from webhook.model.bindings import Mode
 from webhook.model.errors import ClusterError, InvalidPolicyError
-from webhook.model.outcomes import Trusted, Untrusted
 from webhook.planning.plan import Change, Plan, RoleChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable
 
-    from webhook.cli.apply.engine import Applier, Done
+    from webhook.cli.apply.engine import Applier
     from webhook.cli.migrate.rules import Migration, Move
     from webhook.cli.migrate.session import MigrationSession
+    from webhook.cli.output import Done
     from webhook.controller.remediation.rollouts import RolloutLimits
     from webhook.model.decisions import Account
     from webhook.model.names import RoleArn, Subject
-    from webhook.model.outcomes import Outcome
     from webhook.podidentity.associations import Associations
 
 _AT_ONCE = 500
@@ -55,17 +62,9 @@ async def add(
         for first in range(0, len(subjects), _AT_ONCE):
             progress(f"{first} of {len(subjects)} ServiceAccounts")
             some = subjects[first : first + _AT_ONCE]
-            _note_associated(done, some, await obtain(applier, some, lambda _: None))
-
-
-def _note_associated(done: Done, subjects: Sequence[Subject], outcomes: Mapping[Subject, Outcome]) -> None:
-    lacking = [subject for subject in subjects if not isinstance(outcomes.get(subject), Trusted)]
-    for subject in lacking:
-        outcome = outcomes.get(subject)
-        reason = outcome.reason if isinstance(outcome, Untrusted) else "no binding selects it"
-        done.failed.append(f"{short(subject)}: not associated: {reason}")
-    if len(lacking) < len(subjects):
-        done.written.append(f"{len(subjects) - len(lacking)} associated")
+            outcomes = await obtain(applier, some, lambda _: None)
+            if associated := note_untrusted(done, some, outcomes, "not associated: "):
+                done.written.append(f"{len(associated)} associated")
 
 
 async def move_on(
@@ -181,9 +180,8 @@ class _Moving:
         await writer.wait_until_synced()
         if trust := writer.cache.trusts(subject):
             return not trust.doubt
-        policy, own = await self._applier.policies.read(role), self._session.own_in(role)
-        effects = policy.effects_on(own, subject)
-        return effects.grant is not None and effects.denial is None and effects.possible_denial is None
+        policy = await self._applier.policies.read(role)
+        return judge_trust(policy, self._session.own_in(role), subject, by_own=False).is_certain
 
     async def remove_irsa(self, subjects: Iterable[Subject], progress: Callable[[str], None]) -> None:
         """Remove the annotations that pods no longer need, then the trust.

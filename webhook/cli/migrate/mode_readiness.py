@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from webhook.cli.judgement import judge_trust
@@ -23,29 +24,31 @@ if TYPE_CHECKING:
     from webhook.podidentity.association import Association, Ownership
 
 
+@dataclass(frozen=True)
 class IrsaReadiness:
     """What there is of IRSA. `problems` are why some ServiceAccounts cannot be trusted."""
 
-    def __init__(
-        self, installation: Installation, account: AccountSnapshot, problems: Mapping[Subject, str]
-    ) -> None:
-        self._installation = installation
-        self._account = account
-        self._problems = problems
-        self._trusted = TrustedSubjects(account, installation)
+    installation: Installation
+    account: AccountSnapshot
+    problems: Mapping[Subject, str]
+
+    @cached_property
+    def _trusted(self) -> TrustedSubjects:
+        return TrustedSubjects(self.account, self.installation)
 
     def as_new(self, grant: Grant, *, has_account: bool) -> ModeReadiness:
         """As the new way; where there is no ServiceAccount yet, it is annotated as it is created."""
         roles = grant.binding.roles
-        trusts = {role: self._trust(role, grant.subject) for role in roles if role in self._account.policies}
-        allowing = {role: one for role, one in trusts.items() if one.allowed_by and not one.denied_by}
-        certain = {role for role, one in allowing.items() if not one.may_be_denied_by}
+        trusts = {role: self._trust(role, grant.subject) for role in roles if role in self.account.policies}
+        certain = {role for role, one in trusts.items() if one.is_certain}
         if grant.annotated in certain if has_account else certain:
             return ModeReadiness(works=True)
         doubts = (
-            _denial("may deny", place, role) for role, one in allowing.items() if (place := one.may_be_denied_by)
+            _denial("may deny", place, role)
+            for role, one in trusts.items()
+            if one.allowed_by and not one.denied_by and (place := one.may_be_denied_by)
         )
-        return ModeReadiness(trouble=self._problems.get(grant.subject) or self._unread(roles) or next(doubts, ""))
+        return ModeReadiness(trouble=self.problems.get(grant.subject) or self._unread(roles) or next(doubts, ""))
 
     def as_old(self, grant: Grant) -> ModeReadiness:
         """As the old way: the annotation, where it names a role of the binding, and our statements."""
@@ -54,15 +57,15 @@ class IrsaReadiness:
         return ModeReadiness(is_ours=is_ours, trouble=self._unread(roles))
 
     def _trust(self, role: RoleArn, subject: Subject) -> Trust:
-        policy, own = self._account.policies[role], self._installation.own_in(role)
+        policy, own = self.account.policies[role], self.installation.own_in(role)
         return judge_trust(policy, own, subject, by_own=self._trusted.lets_in(role, subject))
 
     def _names(self, role: RoleArn, subject: Subject) -> bool:
-        policy = self._account.policies.get(role)
-        return policy is not None and subject in policy.subjects(self._installation.own_in(role))
+        policy = self.account.policies.get(role)
+        return policy is not None and subject in policy.subjects(self.installation.own_in(role))
 
     def _unread(self, roles: tuple[RoleArn, ...]) -> str:
-        return next((f"{role}: {why}" for role in roles if (why := self._account.unread.get(role))), "")
+        return next((f"{role}: {why}" for role in roles if (why := self.account.unread.get(role))), "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.migrate.rules import obstacle_to_restart
 from webhook.cli.migrate.session import lags
-from webhook.cli.propagation import UNSEEN_SECONDS, until_propagated
-from webhook.cli.snapshots.inspection import Inspection
+from webhook.cli.snapshots.inspection import UNSEEN_SECONDS, Inspection, until_propagated
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
 

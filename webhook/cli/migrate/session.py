@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from webhook.model.decisions import Grant
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn
-    from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot
     from webhook.podidentity.association import Association
 
@@ -136,7 +135,11 @@ async def look_at_migration(session: MigrationSession, progress: Progress) -> Mi
     associations = await _associations(session, grants, cluster, progress.count)
     progress.step("listing pods and Deployments")
     workloads = await _workloads(session)
-    look = _Situations(session, cluster, account, plan, associations, workloads)
+    problems = {problem.subject: problem.message for problem in plan.problems if problem.subject}
+    irsa = IrsaReadiness(here.installation, account, problems)
+    role = binding.roles[0]
+    pods = PodIdentityReadiness(role, session.own_in(role), session.pods.owner, account)
+    look = _Situations(session, cluster, account, associations, workloads, irsa, pods)
     moves = [next_move(look.situation(grant), session.course) for grant in grants]
     additions = plan.additions_for({move.subject for move in moves if move.step is MigrationStep.ADD})
     others = look.moves_of_others({grant.subject for grant in grants})
@@ -144,77 +147,67 @@ async def look_at_migration(session: MigrationSession, progress: Progress) -> Mi
     return Migration(binding, session.course, (*moves, *others), additions, look.statement_in(), planes)
 
 
+@dataclass(frozen=True, slots=True)
 class _Situations:
     """What was found, put together for each ServiceAccount."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  what was found
-        self,
-        session: MigrationSession,
-        cluster: ClusterSnapshot,
-        account: AccountSnapshot,
-        plan: Plan,
-        associations: Mapping[Subject, Association],
-        workloads: Mapping[Subject, tuple[LaggingPods, ...]],
-    ) -> None:
-        self._session = session
-        self._cluster = cluster
-        self._account = account
-        self._associations = associations
-        self._workloads = workloads
-        problems = {problem.subject: problem.message for problem in plan.problems if problem.subject}
-        self._irsa = IrsaReadiness(session.here.installation, account, problems)
-        role = session.binding.roles[0]
-        self._pods = PodIdentityReadiness(role, session.own_in(role), session.pods.owner, account)
+    session: MigrationSession
+    cluster: ClusterSnapshot
+    account: AccountSnapshot
+    associations: Mapping[Subject, Association]
+    workloads: Mapping[Subject, tuple[LaggingPods, ...]]
+    irsa: IrsaReadiness
+    pods: PodIdentityReadiness
 
     def situation(self, grant: Grant) -> Situation:
         """Of a ServiceAccount that the binding selects."""
         subject = grant.subject
-        found = self._associations.get(subject)
-        if self._session.binding.associates:
-            new, old = self._pods.as_new(found), self._irsa.as_old(grant)
+        found = self.associations.get(subject)
+        if self.session.binding.associates:
+            new, old = self.pods.as_new(found), self.irsa.as_old(grant)
         else:
-            has_account = self._cluster.account(subject) is not None
-            new, old = self._irsa.as_new(grant, has_account=has_account), self._pods.as_old(found)
-        return Situation(subject, new, old, self._workloads.get(subject, ()))
+            has_account = self.cluster.account(subject) is not None
+            new, old = self.irsa.as_new(grant, has_account=has_account), self.pods.as_old(found)
+        return Situation(subject, new, old, self.workloads.get(subject, ()))
 
     def moves_of_others(self, granted: Collection[Subject]) -> list[Move]:
         """Of ServiceAccounts that the binding does not select, with an association that its statement allows.
 
         The running program, once it is in mode irsa, removes none of them.
         """
-        others = {subject: found for subject, found in self._associations.items() if subject not in granted}
+        others = {subject: found for subject, found in self.associations.items() if subject not in granted}
         readiness = {subject: self._of_another(subject, found) for subject, found in sorted(others.items())}
         return [
-            next_move(Situation(subject, ModeReadiness(works=True), old), self._session.course)
+            next_move(Situation(subject, ModeReadiness(works=True), old), self.session.course)
             for subject, old in readiness.items()
             if old is not None
         ]
 
     def _of_another(self, subject: Subject, found: Association) -> ModeReadiness | None:
         """What is to be removed first; None where the statement for pods may be removed without it."""
-        namespace = self._cluster.namespaces.get(subject.namespace)
-        if not self._session.pods.owner.owns(found):
-            if found.role not in {role.value for role in self._session.binding.roles}:
+        namespace = self.cluster.namespaces.get(subject.namespace)
+        if not self.session.pods.owner.owns(found):
+            if found.role not in {role.value for role in self.session.binding.roles}:
                 return None
             return ModeReadiness(
                 trouble=f"external association {found.id} works by our statement for pods: delete it, or trust it "
                 "by another"
             )
         if namespace is None:
-            return self._pods.as_old(found)
+            return self.pods.as_old(found)
         if namespace.terminating:
             return ModeReadiness(trouble="its namespace is being deleted: run this again when it is gone")
         return ModeReadiness(trouble=f"nothing gives it the role, but association {found.id} is left: delete it")
 
     def statement_in(self) -> tuple[RoleArn, ...]:
         """The roles with a statement for pods that is to be removed in the end."""
-        if not self._session.course.detaches:
+        if not self.session.course.detaches:
             return ()
-        policies = self._account.policies
+        policies = self.account.policies
         return tuple(
             role
-            for role in self._session.binding.roles
-            if role in policies and any(one.get("Sid") == self._session.sid for one in policies[role].statements)
+            for role in self.session.binding.roles
+            if role in policies and any(one.get("Sid") == self.session.sid for one in policies[role].statements)
         )
 
 

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from webhook.cli.exits import Exit
 from webhook.cli.options import ConfigFile, Context, OutputForm, ReleaseNamespace
-from webhook.cli.output import Output
-from webhook.cli.plan.shown import show_plan
-
-if TYPE_CHECKING:
-    from webhook.cli.running import Progress
-    from webhook.cli.snapshots.session import Session
-    from webhook.model.control_planes import ControlPlanes
-    from webhook.planning.plan import Plan
+from webhook.cli.output import Output, write_document, write_lines
+from webhook.cli.plan.shown import plan_document, plan_lines
 
 
 def plan(
@@ -32,21 +24,12 @@ def plan(
     Exit code 0: nothing to do. 3: there are changes. 4: there are none, but problems that only a person can
     correct.
     """
+    from webhook.cli.plan.planning import make_plan_here
     from webhook.cli.snapshots.session import Where, run_in_session
 
     found, planes = run_in_session(Where(config, release_namespace, context), make_plan_here)
-    show_plan(found, output, planes)
-    problems = Exit.PROBLEMS if found.problems else Exit.DONE
-    sys.exit(Exit.CHANGES if found.has_changes else problems)
-
-
-async def make_plan_here(here: Session, progress: Progress) -> tuple[Plan, ControlPlanes]:
-    """Read cluster and account, and plan; with how many removals a pass of the running program would do."""
-    from webhook.model.control_planes import ControlPlanes
-    from webhook.planning.plan import make_plan
-
-    cluster, account = await here.read(progress)
-    plan = replace(make_plan(here.installation, cluster, account), is_observed=here.configuration.observe)
-    if plan.removals:
-        plan = replace(plan, forecast=await here.forecast(plan, account))
-    return plan, ControlPlanes(cluster.namespaces.values())
+    if output is Output.TABLE:
+        write_lines(plan_lines(found, planes))
+    else:
+        write_document(plan_document(found, planes), output)
+    sys.exit(Exit.of(changes=found.has_changes, problems=bool(found.problems)))

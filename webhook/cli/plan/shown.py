@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.output import Output, console, subject_fields, titled, write_document
-from webhook.cli.statement_words import pods_allowed_by
+from webhook.cli.output import counted, section, subject_fields, titled
+from webhook.cli.trust_statements import pods_allowed_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from webhook.cli.output import Line
     from webhook.iam.trust_policy import Statement
     from webhook.model.control_planes import ControlPlanes
     from webhook.model.removal import Forecast
@@ -17,31 +18,13 @@ if TYPE_CHECKING:
     from webhook.planning.binding_matches import Problem
     from webhook.planning.plan import Annotating, Plan, RoleChange
 
-Line = tuple[str, str]
-"""Text and style."""
-
-
-def show_plan(plan: Plan, output: Output, planes: ControlPlanes) -> None:
-    """Print it."""
-    if output is not Output.TABLE:
-        write_document(plan_document(plan, planes), output)
-        return
-    from rich.text import Text
-
-    screen = console()
-    for text, style in plan_lines(plan, planes):
-        screen.print(Text(text, style=style))
-
 
 def plan_lines(plan: Plan, planes: ControlPlanes) -> Iterator[Line]:
     """The plan, a line at a time: + added, - removed, ~ changed, ! for a person."""
     for change in plan.roles:
         yield from _role(change, planes)
-    yield from _associations(plan.associations, planes)
-    if plan.annotations:
-        yield "annotations", "bold"
-        yield from (_annotation(item, planes) for item in plan.annotations)
-        yield "", ""
+    yield from section("associations", _associations(plan.associations, planes))
+    yield from section("annotations", (_annotation(item, planes) for item in plan.annotations))
     yield from problem_lines(plan.problems, plan.notes, planes)
     if plan.forecast and plan.forecast.waiting:
         yield _over_limit(plan.forecast), "red"
@@ -54,14 +37,9 @@ def plan_lines(plan: Plan, planes: ControlPlanes) -> Iterator[Line]:
 
 def problem_lines(problems: Iterable[Problem], notes: Iterable[Problem], planes: ControlPlanes) -> Iterator[Line]:
     """What a person has to correct, and what one should know, each below its title."""
-    for title, found, mark, style in (
-        ("problems that only a person can correct", problems, "!", "red"),
-        ("to know", notes, "i", "dim"),
-    ):
-        if lines := [(f"  {mark} {problem_text(one, planes)}", style) for one in found]:
-            yield title, "bold"
-            yield from lines
-            yield "", ""
+    wrong = ((f"  ! {problem_text(one, planes)}", "red") for one in problems)
+    yield from section("problems that only a person can correct", wrong)
+    yield from section("to know", ((f"  i {problem_text(one, planes)}", "dim") for one in notes))
 
 
 def summary(plan: Plan) -> str:
@@ -84,7 +62,7 @@ def summary(plan: Plan) -> str:
         "annotations to write": len(plan.annotations),
         "problems": len(plan.problems),
     }
-    return ", ".join(f"{name}: {count}" for name, count in counts.items())
+    return counted(counts)
 
 
 def _over_limit(forecast: Forecast) -> str:
@@ -129,9 +107,6 @@ def _role(change: RoleChange, planes: ControlPlanes) -> Iterator[Line]:
 
 
 def _associations(plan: AssociationPlan, planes: ControlPlanes) -> Iterator[Line]:
-    if not plan.has_changes:
-        return
-    yield "associations", "bold"
     for item in plan.made:
         yield f"  + {titled(item.subject, planes)}  {item.role}  {item.why}", "green"
     for item in plan.repaired:
@@ -139,7 +114,6 @@ def _associations(plan: AssociationPlan, planes: ControlPlanes) -> Iterator[Line
         yield f"  ~ {titled(item.subject, planes)}  {was} -> {item.role}  {item.why}", "yellow"
     for gone in plan.removed:
         yield f"  - {titled(gone.found.subject, planes)}  {gone.found.id} ({gone.found.role})  {gone.why}", "red"
-    yield "", ""
 
 
 def _annotation(item: Annotating, planes: ControlPlanes) -> Line:

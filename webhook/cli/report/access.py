@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from webhook.planning.snapshot import AccountSnapshot, ClusterSnapshot, Installation
     from webhook.podidentity.association import Association, Ownership
 
-_FOR_NOBODY = "holds the place of our statement while no subject is trusted: IAM requires a statement"
+_PLACEHOLDER = "holds the place of our statement while no subject is trusted: IAM requires a statement"
 _GOING = "it is being deleted, and may need its role until it is gone"
 
 
@@ -214,7 +214,7 @@ class Accesses:
         if place is None or not policy.is_whole(own):
             return
         if is_placeholder(policy.statements[place.index], own):
-            yield Access(role, NOBODY, AccessFinding.AS_WANTED, _FOR_NOBODY, place, None, own.issuer.value)
+            yield Access(role, NOBODY, AccessFinding.AS_WANTED, _PLACEHOLDER, place, None, own.issuer.value)
         is_bound = any(role in binding.roles for binding in self._installation.bindings)
         for subject in policy.subjects(own):
             if (role, str(subject)) in shown:

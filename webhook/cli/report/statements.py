@@ -6,9 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.cli.judgement import wider_than_wanted
-from webhook.cli.own_statements import is_first
 from webhook.cli.report.access import Access, Accesses, AccessFinding
-from webhook.cli.statement_words import effect_of, is_of_the_program, names_in, pods_allowed_by, principals_of
+from webhook.cli.trust_statements import (
+    effect_of,
+    is_first,
+    is_of_the_program,
+    names_in,
+    pods_allowed_by,
+    principals_of,
+)
 from webhook.iam.statement import SERVICE
 from webhook.iam.trust_policy import Place
 from webhook.model.bindings import service_accounts

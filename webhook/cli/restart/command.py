@@ -20,19 +20,18 @@ from webhook.cli.options import (
     ReleaseNamespace,
     flag,
 )
-from webhook.cli.output import Output, subject_fields, write_document, write_table
-from webhook.cli.restart.outcomes import RestartOutcome
+from webhook.cli.output import Cell, Output, subject_fields, write_document, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from webhook.cli.restart.restart_plan import PlannedRestart
+    from webhook.cli.restart.restart_plan import PlannedRestart, RestartOutcome
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.model.control_planes import ControlPlanes
 
 _COLUMNS = ("control plane", "namespace", "deployment", "pods", "what", "why")
-_COLOURS = {RestartOutcome.RESTART: "yellow", RestartOutcome.ROLLED_OUT: "green"}
+_COLOURS = {"restart": "yellow", "rolled-out": "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ def restart(  # noqa: PLR0913, PLR0917  each is an option
 async def _restart(
     here: Session, progress: Progress, *, approved: bool, at_a_time: int | None
 ) -> tuple[list[_Line], ControlPlanes]:
+    from webhook.cli.restart.restart_plan import RestartOutcome
     from webhook.cli.restart.restarting import Restarting, plan_restarts_here
     from webhook.kube.deployments import DeploymentApi
 
@@ -94,13 +94,13 @@ def _show(lines: Sequence[_Line], planes: ControlPlanes, output: Output) -> None
         return
     if lines:
         write_table(_COLUMNS, [_row(line, planes) for line in lines])
-    counts = Counter(sorted(line.what for line in lines))
+    counts = Counter(sorted(line.what.value for line in lines))
     sys.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "no pod lacks its identity")
-    sys.stdout.write("; do it with --approve\n" if RestartOutcome.RESTART in counts else "\n")
+    sys.stdout.write("; do it with --approve\n" if "restart" in counts else "\n")
 
 
-def _row(line: _Line, planes: ControlPlanes) -> tuple[tuple[str, str] | str, ...]:
-    group, what = line.step.workload, (line.what.value, _COLOURS.get(line.what, "red"))
+def _row(line: _Line, planes: ControlPlanes) -> tuple[Cell, ...]:
+    group, what = line.step.workload, (line.what.value, _COLOURS.get(line.what.value, "red"))
     namespace = group.subject.namespace
     return (
         planes.at(namespace).title,
@@ -119,9 +119,11 @@ def _record(line: _Line, planes: ControlPlanes) -> dict[str, Any]:
 
 
 def _exit_code(lines: Sequence[_Line]) -> Exit:
+    from webhook.cli.restart.restart_plan import RestartOutcome
+
     outcomes = {line.what for line in lines}
-    if RestartOutcome.RESTART in outcomes:
-        return Exit.CHANGES
-    if RestartOutcome.FAILED in outcomes:
-        return Exit.FAILED
-    return Exit.DONE if outcomes <= {RestartOutcome.ROLLED_OUT} else Exit.PROBLEMS
+    return Exit.of(
+        failed=RestartOutcome.FAILED in outcomes,
+        changes=RestartOutcome.RESTART in outcomes,
+        problems=not outcomes <= {RestartOutcome.ROLLED_OUT},
+    )

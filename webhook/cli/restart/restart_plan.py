@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from webhook.iam.amendment import Standing
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
     from webhook.model.deployments import Deployment
     from webhook.model.names import RoleArn, Subject
     from webhook.planning.placement import Placement
+
+
+class RestartOutcome(StrEnum):
+    """`what` in documents and tables."""
+
+    RESTART = "restart"
+    """It is to be restarted."""
+    SKIP = "skip"
+    """A restart would not help, or is under way."""
+    ROLLED_OUT = "rolled-out"
+    TIMED_OUT = "timed-out"
+    DID_NOT_HELP = "did-not-help"
+    """Its new pods have no identity either."""
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,8 +7,7 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from webhook.cli.restart.outcomes import RestartOutcome
-from webhook.cli.restart.restart_plan import PodGroup, plan_restarts, what_is_lacking
+from webhook.cli.restart.restart_plan import PodGroup, RestartOutcome, plan_restarts, what_is_lacking
 from webhook.controller.remediation.rollouts import end_of_rollout
 from webhook.kube.deployments import DeploymentApi
 from webhook.model.control_planes import ControlPlanes

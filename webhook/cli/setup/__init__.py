@@ -1,6 +1,6 @@
 """`setup`: creates what an account needs before the first control plane, and writes files for what comes next.
 
-`asked` is what a person asked for, `desired` the account as it should be, `found` what is there. `steps` compares
-the two (pure): one list of steps, which `carrying_out` makes, `shown` prints as commands, and `terraform` writes
-as a configuration. Nothing here is imported by other commands.
+`run` is one run. `asked` is what a person asked for, `prerequisites` the account as it should be and as it is, and
+`account` reads it. `steps` compares the two (pure): one list of steps, which `carrying_out` makes, `shown` prints
+as commands, and `terraform` writes as a configuration. `release` and `spaces` have the values of both charts.
 """

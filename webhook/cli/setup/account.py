@@ -12,7 +12,7 @@ from webhook.aws.buckets import read_bucket
 from webhook.aws.cluster import ClusterCheck, read_provider
 from webhook.aws.eks_clusters import addon_status, cluster_with_issuer, describe_cluster
 from webhook.cli.account_calls import AGENT
-from webhook.cli.setup.found import Found, FoundAgent, FoundRole
+from webhook.cli.setup.prerequisites import Found, FoundAgent, FoundRole
 from webhook.cli.setup.steps import ASSOCIATION_POLICY, BUCKET_POLICY, OWN_POLICY
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import AwsError, FailureKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webhook.aws.caller import Caller, CallerCheck
     from webhook.aws.calls import AwsCalls
     from webhook.aws.eks_clusters import EksCluster
-    from webhook.cli.setup.desired import Bucket, DesiredAccount
+    from webhook.cli.setup.prerequisites import Bucket, DesiredAccount
     from webhook.model.names import IssuerUrl, RoleArn
     from webhook.podidentity.association import Association
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from webhook.cli.setup.desired import Bound, DesiredAccount
-from webhook.cli.setup.presets import BACKUP
+from webhook.cli.setup.prerequisites import Bound, DesiredAccount
 from webhook.model.bindings import Mode
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import RoleArn, is_cluster_name, is_namespace_name
@@ -14,9 +13,9 @@ from webhook.model.names import RoleArn, is_cluster_name, is_namespace_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from webhook.cli.setup.desired import Bucket
-    from webhook.cli.setup.presets import Preset
+    from webhook.cli.setup.prerequisites import Bucket
     from webhook.cli.setup.release import Image
+    from webhook.cli.setup.spaces import Preset
     from webhook.model.names import ClusterArn, IssuerUrl, Subject
     from webhook.model.selectors import NamePattern
 
@@ -103,11 +102,6 @@ class Asked:
             pattern=self.pattern,
             cluster=cluster,
         )
-
-
-def backups(names: tuple[str, ...]) -> tuple[Preset, tuple[str, ...]]:
-    """The workload that each Space has, with its roles."""
-    return BACKUP, names
 
 
 def arn_of(partition: str, account: str, name: str) -> RoleArn:

@@ -14,7 +14,7 @@ from webhook.cli.running import run
 from webhook.cli.setup.shown import SetupOutput, Shown
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.presets import Preset
+    from webhook.cli.setup.spaces import Preset
 
 _ACCOUNT = "What the account is to have"
 _RELEASE = "The release of the webhook's chart"
@@ -117,10 +117,11 @@ def setup(  # noqa: PLR0913, PLR0917  options
     Exit code 0: nothing is missing, or all was done. 2: it would change what others use. 3: something is
     missing.
     """
-    from webhook.cli.setup.asked import Asked, Files, backups
-    from webhook.cli.setup.desired import Bucket
+    from webhook.cli.setup.asked import Asked, Files
+    from webhook.cli.setup.prerequisites import Bucket
     from webhook.cli.setup.release import Image, service_account_of
-    from webhook.cli.setup.working import set_up
+    from webhook.cli.setup.run import set_up
+    from webhook.cli.setup.spaces import BACKUP
     from webhook.model.bindings import Mode
     from webhook.model.names import IssuerUrl, Subject
     from webhook.model.selectors import NamePattern
@@ -139,7 +140,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
         bucket=Bucket(bucket, region, prefix, kms_key),
         mode=Mode(mode),
         pattern=NamePattern(pattern),
-        bound=(backups(roles), *_presets(preset or [], spaces_release)),
+        bound=((BACKUP, roles), *_presets(preset or [], spaces_release)),
         own_role=own_role,
         program=Subject(release_namespace, account if service_account is None else service_account),
         release=release,
@@ -158,7 +159,7 @@ def setup(  # noqa: PLR0913, PLR0917  options
 
 
 def _presets(given: list[str], spaces_release: str) -> list[tuple[Preset, tuple[str, ...]]]:
-    from webhook.cli.setup.presets import presets
+    from webhook.cli.setup.spaces import presets
 
     known = presets(spaces_release)
     found: dict[str, tuple[Preset, tuple[str, ...]]] = {}

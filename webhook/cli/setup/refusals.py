@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webhook.cli.setup import policies
-from webhook.cli.setup.rights import rights_of, statements_of
-from webhook.iam.evaluation import as_list
+from webhook.cli.setup.policies import rights_of, statements_of
+from webhook.cli.trust_statements import conditions_of
 from webhook.iam.external import effects_on_pod
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.account_calls import Document
-    from webhook.cli.setup.desired import DesiredAccount
-    from webhook.cli.setup.found import Found
+    from webhook.cli.setup.prerequisites import DesiredAccount, Found
     from webhook.iam.trust_policy import Statement, TrustPolicy
     from webhook.model.names import RoleArn
+
+_SIDS = frozenset({policies.BY_TOKEN, policies.BY_ASSOCIATION})
 
 _TRUST = "aws iam get-role --role-name {} --query Role.AssumeRolePolicyDocument"
 
@@ -62,9 +63,6 @@ def _trusts_webhook(desired: DesiredAccount, trust: TrustPolicy) -> bool:
     return effects_on_pod(trust, claims).grant is not None
 
 
-_SIDS = frozenset({policies.BY_TOKEN, policies.BY_ASSOCIATION})
-
-
 def _refuse_another(desired: DesiredAccount, there: Statement, ours: Statement) -> None:
     """Raise InvalidNameError where a statement for a webhook is for another than this one."""
     own = desired.own_role.name
@@ -90,19 +88,14 @@ def _refuse_another(desired: DesiredAccount, there: Statement, ours: Statement) 
 
 def _named_in(statement: Statement) -> Iterator[tuple[str, set[str]]]:
     """The subjects, and the tags of EKS, that its conditions name, by any operator."""
-    condition = statement.get("Condition")
-    blocks: list[Any] = list(condition.values()) if isinstance(condition, dict) else []
-    for block in blocks:
-        for name, values in block.items() if isinstance(block, dict) else ():
-            key = name.lower()
-            if key.endswith(":sub") or key.startswith("aws:requesttag/"):
-                yield key, {str(value) for value in as_list(values)}
+    for _, name, values in conditions_of(statement):
+        key = name.lower()
+        if key.endswith(":sub") or key.startswith("aws:requesttag/"):
+            yield key, set(map(str, values))
 
 
 def _condition_keys(statement: Statement) -> set[str]:
-    condition = statement.get("Condition")
-    blocks = condition.values() if isinstance(condition, dict) else ()
-    return {key.lower() for block in blocks if isinstance(block, dict) for key in block}
+    return {key.lower() for _, key, _ in conditions_of(statement)}
 
 
 def refuse_to_replace(option: str, role: RoleArn, name: str, wanted: Document, found: Found) -> None:

@@ -1,13 +1,16 @@
-"""The release of the webhook's chart: its image, and the ServiceAccount that it will have."""
+"""The release of the webhook's chart: its image, its ServiceAccount, and the values with which it starts."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from webhook.model.errors import InvalidNameError
 from webhook.model.names import is_service_account_name
+
+if TYPE_CHECKING:
+    from webhook.cli.setup.prerequisites import DesiredAccount
 
 CHART = "mxp-identity-webhook"
 
@@ -53,3 +56,26 @@ def service_account_of(release: str) -> str:
         raise InvalidNameError(f"--release {release!r} is not the name of a Helm release; it looks like {CHART}")
     fullname = release if CHART in release else f"{release}-{CHART}"
     return fullname[:_LONGEST_FULLNAME].removesuffix("-")
+
+
+def chart_values(desired: DesiredAccount, image: Image, region: str, *, named_account: bool) -> dict[str, Any]:
+    """A binding for the backups of every control plane and one for each other workload, image and identity.
+
+    In mode pod-identity the cluster's name, its region, which EKS does not set there, and the pod gate: a pod that
+    starts before its association is propagated never gets an identity.
+    """
+    account: dict[str, Any] = {"name": desired.program.service_account} if named_account else {}
+    if not desired.associates:
+        account["roleArn"] = desired.own_role.value
+    bindings = [one.preset.binding(one.roles, desired.mode, desired.pattern) for one in desired.bound]
+    values: dict[str, Any] = {
+        "image": {key: value for key, value in asdict(image).items() if value},
+        "bindings": bindings,
+    }
+    if account:
+        values["serviceAccount"] = account
+    if desired.cluster is not None:
+        values["cluster"] = {"name": desired.cluster.name}
+    if desired.associates:
+        values |= {"aws": {"region": region}, "podGate": "deny"}
+    return values

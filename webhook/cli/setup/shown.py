@@ -67,7 +67,9 @@ class Shown:
 
     def result(self, steps: Sequence[Step], notes: Sequence[str], files: Sequence[Path], asked: Asked) -> None:
         """Print what is left, what is to be known, and what comes next."""
-        left = [(step, call) for step in steps if (call := step.missing) is not None]
+        from webhook.cli.setup.steps import missing
+
+        left = missing(steps)
         first = [self._first_next] if left and not self._approve else []
         following = [*first, *_following(asked)]
         if not self._output.is_for_others and self._output is not SetupOutput.TABLE:

@@ -1,16 +1,85 @@
-"""What Spaces has to know: values of its chart 1.17, and a SharedBackupConfig (CRDs v1.13 to v1.17)."""
+"""Workloads of Spaces that use AWS, and what Spaces has to know of their roles and their bucket.
+
+Names of ServiceAccounts, Deployments and Helm values are those of Upbound's workload identity guides (billing,
+shared secrets, Space Backups) and of the Spaces chart 1.17; SharedBackupConfig is that of the CRDs v1.13 to v1.17.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webhook.cli.setup.presets import BILLING
-from webhook.model.names import ROLE_ARN_ANNOTATION
+from webhook.model.control_planes import NAME_LABEL
+from webhook.model.errors import InvalidNameError
+from webhook.model.names import ROLE_ARN_ANNOTATION, is_service_account_name
+from webhook.model.selectors import NamePattern
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.desired import DesiredAccount
-    from webhook.cli.setup.presets import Preset
+    from collections.abc import Iterable
+
+    from webhook.cli.setup.prerequisites import DesiredAccount
+    from webhook.model.bindings import Mode
     from webhook.model.names import RoleArn
+
+SPACES_NAMESPACE = "upbound-system"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One workload. `annotations_at` is where the Spaces chart takes annotations of its ServiceAccount."""
+
+    name: str
+    service_account: str
+    annotations_at: tuple[str, ...]
+    namespace: str | None = None
+    """Where it runs; None: in the host namespace of every control plane."""
+    deployments: tuple[str, ...] = ()
+    """Where their names are not the ServiceAccount's."""
+
+    def pattern(self, control_planes: NamePattern) -> NamePattern:
+        """The pattern of its namespaces, where that of control planes' host namespaces is given."""
+        return control_planes if self.namespace is None else NamePattern(self.namespace)
+
+    def binding(self, roles: Iterable[RoleArn], mode: Mode, control_planes: NamePattern) -> dict[str, Any]:
+        """The chart's binding that gives it these roles."""
+        expression = {"key": NAME_LABEL, "operator": "Exists"}
+        selector = {} if self.namespace else {"selector": {"matchExpressions": [expression]}}
+        return {
+            "name": self.name,
+            "serviceAccount": self.service_account,
+            "namespaces": {**selector, "pattern": self.pattern(control_planes).value},
+            "mode": mode.value,
+            "roles": [role.value for role in roles],
+            **({"deployments": list(self.deployments)} if self.deployments else {}),
+        }
+
+
+BACKUP = Preset("backup", "mxp-controller", ("controlPlanes", "mxpController", "serviceAccount", "annotations"))
+BILLING = Preset("billing", "vector", ("controlPlanes", "vector", "serviceAccount", "customAnnotations"))
+SHARED_SECRETS = Preset(
+    "shared-secrets",
+    "external-secrets-controller",
+    ("controlPlanes", "sharedSecrets", "serviceAccount", "customAnnotations"),
+    # The guide speaks of a ServiceAccount by the first name and restarts a Deployment of the second.
+    deployments=("external-secrets-controller", "external-secrets"),
+)
+SPACE_BACKUPS = "space-backups"
+
+
+def presets(spaces_release: str) -> dict[str, Preset]:
+    """The workloads beside backups, by name; the Space's own ServiceAccount is named for the release of Spaces.
+
+    Raises InvalidNameError for a name that Helm does not allow.
+    """
+    if not is_service_account_name(spaces_release):
+        raise InvalidNameError(f"--spaces-release {spaces_release!r} is not the name of a Helm release")
+    own = Preset(
+        SPACE_BACKUPS,
+        f"{spaces_release}-controller",
+        ("controller", "serviceAccount", "annotations"),
+        namespace=SPACES_NAMESPACE,
+    )
+    return {preset.name: preset for preset in (BILLING, SHARED_SECRETS, own)}
 
 
 def spaces_values(desired: DesiredAccount) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webhook.cli import account_calls as calls
-from webhook.cli.own_statements import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.cli.setup import policies
+from webhook.cli.setup.policies import editable_roles
 from webhook.cli.setup.refusals import refuse_association, refuse_role_of_others, refuse_to_replace
-from webhook.cli.setup.rights import editable_roles
+from webhook.cli.trust_statements import FIRST_OF_SETUP, begins_with_denial, without_denial
 from webhook.iam.trust_policy import TrustPolicy, canonical, canonical_policy
 from webhook.model.names import AUDIENCE
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from webhook.cli.account_calls import AccountCall, Document
-    from webhook.cli.setup.desired import DesiredAccount
-    from webhook.cli.setup.found import Found
+    from webhook.cli.setup.prerequisites import DesiredAccount, Found
     from webhook.model.names import ClusterArn, RoleArn
 
 BUCKET_POLICY = "backup-bucket"

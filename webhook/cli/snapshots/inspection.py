@@ -1,20 +1,26 @@
-"""What only `verify` asks: annotations, pods with their variables, the registration, dry runs and tokens."""
+"""What commands alone ask of the API server: pods with their variables, the registration, dry runs and tokens."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.kube.deployments import DeploymentObject
 from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.kube.lists import listed
 from webhook.kube.objects import AnnotatedObject, Metadata, WebhookConfiguration
 from webhook.kube.pods import PodObject
 from webhook.model.names import AUDIENCE, ROLE_ARN_ANNOTATION, Subject
+from webhook.podidentity.association_cache import PROPAGATED_WITHIN
+from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from webhook.kube.connection import Connection
     from webhook.model.bindings import Mode
     from webhook.model.deployments import Deployment
@@ -24,7 +30,18 @@ T = TypeVar("T")
 _SECONDS = 35.0
 """The API server waits for a webhook for 30 s at most."""
 
+UNSEEN_SECONDS = PROPAGATED_WITHIN + 5.0
+"""How long it takes where no dry run can show it: some more than that usually takes."""
+
+_ASK_SECONDS = 0.5
+_ANSWERS_ALIKE = 3
+"""EKS runs several replicas of its webhook; an association does not reach all at the same moment."""
+
+_SEEN_WITHIN = 90.0
+"""Seconds within which an association is propagated: 5 to 15 by reports (eks-pod-identity-agent#52)."""
+
 _LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
+_OWN = {"labelSelector": PROGRAM_LABEL}
 _DRY_RUN = {"dryRun": "All"}
 _MERGE = "application/merge-patch+json"
 _TOKEN_SECONDS = 600
@@ -64,6 +81,13 @@ class BoundPod:
     uid: str
 
 
+async def list_objects(
+    connection: Connection, kind: type[T], path: str, query: Mapping[str, str] | None = None
+) -> list[T]:
+    """The objects of a list, with the rights of the caller. Raises ClusterError."""
+    return await connection.in_thread(lambda: list(listed(connection, kind, path, query or {})))
+
+
 class Inspection:
     """Single requests, with the rights of the caller. All raise ClusterError."""
 
@@ -79,11 +103,9 @@ class Inspection:
     async def all_accounts(self) -> dict[Subject, str | None]:
         """Every ServiceAccount, and the role that its annotation names (list serviceaccounts)."""
         found = await self._list(_path("serviceaccounts", None), {}, AnnotatedObject)
+        every = (one.metadata for one in found)
         return {
-            Subject(one.metadata.namespace, one.metadata.name): (one.metadata.annotations or {}).get(
-                ROLE_ARN_ANNOTATION
-            )
-            for one in found
+            Subject(one.namespace, one.name): (one.annotations or {}).get(ROLE_ARN_ANNOTATION) for one in every
         }
 
     async def pods(self, service_account: str, namespace: str | None) -> list[PodObject]:
@@ -91,9 +113,9 @@ class Inspection:
         query = {"fieldSelector": f"spec.serviceAccountName={service_account}"}
         return await self._list(_path("pods", namespace), query, PodObject)
 
-    async def pods_labelled(self, label: str, namespace: str) -> list[PodObject]:
-        """Pods of a namespace with that label (list pods)."""
-        return await self._list(_path("pods", namespace), {"labelSelector": label}, PodObject)
+    async def own_pods(self, namespace: str) -> list[PodObject]:
+        """The program's pods in its namespace (list pods)."""
+        return await self._list(_path("pods", namespace), _OWN, PodObject)
 
     async def events(self, account: str, reason: str, namespace: str | None) -> dict[str, str]:
         """The newest message of that reason about ServiceAccounts of that name, by namespace (list events)."""
@@ -102,18 +124,14 @@ class Inspection:
         newest = sorted(found, key=lambda item: item.last_timestamp or "")
         return {item.metadata.namespace: item.message for item in newest}
 
-    async def deployments(self, namespace: str, label: str) -> list[Deployment]:
-        """The Deployments with that label (list deployments)."""
-        path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        found = await self._list(path, {"labelSelector": label}, DeploymentObject)
+    async def own_deployments(self, namespace: str) -> list[Deployment]:
+        """The program's Deployments in its namespace (list deployments)."""
+        found = await self._list(f"/apis/apps/v1/namespaces/{namespace}/deployments", _OWN, DeploymentObject)
         return [item.deployment() for item in found]
 
-    async def release(self, namespace: str, label: str) -> str:
-        """The Helm release of the ConfigMaps with that label; empty where they name none, or several.
-
-        (list configmaps)
-        """
-        found = await self._list(_path("configmaps", namespace), {"labelSelector": label}, _Labelled)
+    async def own_release(self, namespace: str) -> str:
+        """The program's Helm release, by its ConfigMaps (list configmaps); empty where they name none or many."""
+        found = await self._list(_path("configmaps", namespace), _OWN, _Labelled)
         names = {item.metadata.labels.get(_RELEASE, "") for item in found}
         return names.pop() if len(names) == 1 else ""
 
@@ -131,9 +149,7 @@ class Inspection:
         patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
         try:
             path = f"{collection}/{subject.service_account}"
-            found = await self._call(
-                AnnotatedObject, "PATCH", path, patch, "application/merge-patch+json", _DRY_RUN
-            )
+            found = await self._call(AnnotatedObject, "PATCH", path, patch, _MERGE, _DRY_RUN)
         except NotFoundError:
             item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
             found = await self._call(AnnotatedObject, "POST", collection, item, query=_DRY_RUN)
@@ -162,7 +178,7 @@ class Inspection:
         return (await self._call(_Token, "POST", path, request)).status.token
 
     async def _list(self, path: str, query: dict[str, str], kind: type[Any]) -> list[Any]:
-        return await self._connection.in_thread(lambda: list(listed(self._connection, kind, path, query)))
+        return await list_objects(self._connection, kind, path, query)
 
     async def _call(  # noqa: PLR0913, PLR0917  the parts of an HTTP request
         self,
@@ -178,6 +194,26 @@ class Inspection:
                 kind, method, path, query=query, body=body, content_type=content_type, seconds=_SECONDS
             )
         )
+
+
+async def until_propagated(inspection: Inspection, subject: Subject, target: Mode, unseen: float) -> str:
+    """Wait until a new pod would get the variables of `target`, by dry runs; answers why not, or nothing.
+
+    Where a trial is not possible (no right, no ServiceAccount yet) it waits `unseen` seconds.
+    """
+    clock = loop_clock()
+    until = clock() + _SEEN_WITHIN
+    alike = 0
+    while alike < _ANSWERS_ALIKE:
+        carried = await inspection.variables_of_a_new_pod(subject)
+        if carried is None:
+            await asyncio.sleep(unseen)
+            return ""
+        alike = alike + 1 if carried == {target} else 0
+        if clock() > until:
+            return f"EKS's pod identity webhook does not give new pods mode {target} yet"
+        await asyncio.sleep(_ASK_SECONDS)
+    return ""
 
 
 def trial_pod(service_account: str) -> dict[str, Any]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.cli.snapshots.inspection import list_objects
 from webhook.cli.suggested_commands import PROGRAM_LABEL
 from webhook.config.bindings import bindings_of
 from webhook.config.load import KEY, load_configuration, parse_configuration
-from webhook.coordination.leases import Lease
-from webhook.kube.errors import NotFoundError, RefusedError
-from webhook.kube.leases import lease_object
-from webhook.kube.lists import listed
-from webhook.kube.objects import Metadata
+from webhook.kube.errors import RefusedError
+from webhook.kube.objects import AnnotatedObject, Metadata
 from webhook.model.errors import ConfigurationError, InvalidNameError
 from webhook.model.names import RoleArn
 from webhook.server.issuer import configured_issuer
@@ -31,17 +28,10 @@ DEFAULT_NAMESPACE = "mxp-identity"
 
 _ROLE = "mxp-identity/role-arn"
 
-_NOBODY = "mxp-identity-nobody"
-"""A Lease that there never is."""
-
 
 class _ConfigMap(msgspec.Struct, frozen=True):
     metadata: Metadata
     data: dict[str, str] = {}
-
-
-class _Lease(msgspec.Struct, frozen=True):
-    metadata: Metadata
 
 
 def checked_file(path: Path, namespace: str | None = None) -> tuple[Configuration, tuple[Binding, ...]]:
@@ -62,11 +52,8 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     """
     where = namespace or DEFAULT_NAMESPACE
     path = f"/api/v1/namespaces/{where}/configmaps"
-
-    def read() -> list[_ConfigMap]:
-        return list(listed(connection, _ConfigMap, path, {"labelSelector": PROGRAM_LABEL}))
-
-    found = [item for item in await connection.in_thread(read) if KEY in item.data]
+    items = await list_objects(connection, _ConfigMap, path, {"labelSelector": PROGRAM_LABEL})
+    found = [item for item in items if KEY in item.data]
     if not found:
         raise ConfigurationError(f"no release in namespace {where}; use --release-namespace, or --config")
     if len(found) > 1:
@@ -77,38 +64,24 @@ async def configuration_of_release(connection: Connection, namespace: str | None
     return configuration if configuration.namespace else configuration.model_copy(update={"namespace": where})
 
 
-async def check_locks(connection: Connection, namespace: str) -> None:
-    """Raise ClusterError without the right to take the program's locks (get, create and update leases).
-
-    A writer whose lock is refused tries again and again; a person would wait with it. Sent as dry runs.
-    """
+async def leases_in(connection: Connection, namespace: str) -> list[Metadata]:
+    """The Leases of a namespace (list leases). Raises ClusterError."""
     path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-    body, dry = lease_object(Lease(_NOBODY, "")), {"dryRun": "All"}
+    return [one.metadata for one in await list_objects(connection, AnnotatedObject, path)]
 
-    def ask() -> None:
-        connection.request("POST", path, body=body, query=dry)
-        connection.request("PUT", f"{path}/{_NOBODY}", body=body, query=dry)
-        with suppress(NotFoundError):
-            connection.request("GET", f"{path}/{_NOBODY}")
 
-    await connection.in_thread(ask)
+def role_of(lease: Metadata) -> RoleArn | None:
+    """The role that a Lease names."""
+    try:
+        return RoleArn((lease.annotations or {}).get(_ROLE, ""))
+    except InvalidNameError:
+        return None
 
 
 async def roles_written_before(connection: Connection, namespace: str) -> frozenset[RoleArn]:
     """The roles of the Leases in `namespace`; none without the right to list them. Raises ClusterError."""
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-
-    def read() -> list[_Lease]:
-        return list(listed(connection, _Lease, path, {}))
-
     try:
-        leases = await connection.in_thread(read)
+        leases = await leases_in(connection, namespace)
     except RefusedError:
         return frozenset()
-    roles = set()
-    for lease in leases:
-        try:
-            roles.add(RoleArn((lease.metadata.annotations or {}).get(_ROLE, "")))
-        except InvalidNameError:
-            continue
-    return frozenset(roles)
+    return frozenset(role for lease in leases if (role := role_of(lease)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,17 +13,14 @@ from webhook.aws.calls import AwsCalls
 from webhook.aws.cluster import ClusterCheck, cluster_arn
 from webhook.aws.trust_policies import AccountQuota, IamTrustPolicies
 from webhook.cli.running import run
-from webhook.cli.snapshots.forecast import forecast
 from webhook.cli.snapshots.release import checked_file, configuration_of_release
 from webhook.cli.suggested_commands import options
 from webhook.config.bindings import bindings_of
 from webhook.config.runtime_environment import own_namespace
 from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
-from webhook.kube.leases import Leases
 from webhook.model.bindings import label_keys, partition, service_accounts, trusted_roles
 from webhook.model.control_planes import LABELS, Choice, ControlPlanes
-from webhook.model.removal import PruneRules
 from webhook.planning.account import read_associations, read_roles
 from webhook.planning.snapshot import ClusterSnapshot, Installation
 from webhook.server.issuer import configured_issuer, find_issuer
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from webhook.model.bindings import Binding
     from webhook.model.decisions import Account, AccountKey
     from webhook.model.names import ClusterArn, RoleArn, Subject
-    from webhook.model.removal import Forecast
-    from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot
 
 T = TypeVar("T")
@@ -156,12 +151,6 @@ class Session:
         found = await read_associations(EksAssociations(self.calls, check), progress, only)
         return replace(account, associations=found)
 
-    async def forecast(self, plan: Plan, account: AccountSnapshot) -> Forecast:
-        """How many of a plan's removals the running program's next pass does."""
-        reconciler = self.configuration.reconciler
-        rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
-        return await forecast(plan, account, self.installation, rules, Leases(self.connection, self.namespace))
-
 
 def run_in_session(where: Where, work: Callable[[Session, Progress], Coroutine[Any, Any, T]]) -> T:
     """Run a command's work to its end in a session of its own."""
@@ -181,16 +170,14 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
     control planes and namespaces, and only then anything else is asked.
     """
     in_file = None if where.file is None else checked_file(where.file, where.release_namespace)[0]
-    connection = Connection(person=True, context=where.context)
-    try:
+    with closing(Connection(person=True, context=where.context)) as connection:
         chosen = await _chosen(connection, where)
         configuration = in_file or await configuration_of_release(connection, where.release_namespace)
         bindings = bindings_of(configuration.bindings, configuration.cluster.name)
         namespace = own_namespace(configuration)
         api = KubernetesApi(connection, label_keys(bindings) | LABELS)
         issuer = (await find_issuer(configured_issuer(configuration.cluster.issuer), api)).issuer
-        calls = AwsCalls(READ_ATTEMPTS, partition(bindings))
-        try:
+        with closing(AwsCalls(READ_ATTEMPTS, partition(bindings))) as calls:
             caller = CallerCheck(calls)
             yield Session(
                 where=where,
@@ -210,10 +197,6 @@ async def open_session(where: Where) -> AsyncIterator[Session]:
                 caller=caller,
                 policies=IamTrustPolicies(calls, caller, AccountQuota(calls)),
             )
-        finally:
-            calls.close()
-    finally:
-        connection.close()
 
 
 async def _chosen(connection: Connection, where: Where) -> frozenset[str] | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_pod_trust
-from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Check, Finding, broken, no_account, note, ok, unknown
 from webhook.cli.verify.trust import blocked, check_room, may_be_denied, unread, without
+from webhook.cli.verify.webhook import unreached_by_webhook
 from webhook.model.bindings import is_listed
 from webhook.model.names import ROLE_ARN_ANNOTATION
 from webhook.model.text import legible

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     from webhook.cli.verify.findings import Diagnosis, Finding
     from webhook.model.control_planes import ControlPlanes
 
-_STYLES = {"broken": "red", "unknown": "yellow", "note": "cyan", "ok": "green"}
-_MARKS = {"broken": "x", "unknown": "?", "note": "i", "ok": "ok"}
-_NOTE_RANK = 2
+_MARKS = {"broken": ("x", "red"), "unknown": ("?", "yellow"), "note": ("i", "cyan"), "ok": ("ok", "green")}
+"""Mark and style of each level."""
 
 _BUCKET = (
     "With --assume: also list, write, read and remove an object there. Without NAME: in the configured buckets."
@@ -60,9 +59,9 @@ def verify(  # noqa: PLR0913, PLR0917  options
 
     Exit code 0: all is well. 4: there are findings.
     """
-    from webhook.cli.setup.desired import check_bucket_name
+    from webhook.cli.setup.prerequisites import check_bucket_name
     from webhook.cli.snapshots.session import Where, run_in_session
-    from webhook.cli.verify.control_planes import verify_here
+    from webhook.cli.verify.run import verify_here
     from webhook.model.control_planes import Choice
 
     if bucket is not None and not assume:
@@ -79,7 +78,7 @@ def verify(  # noqa: PLR0913, PLR0917  options
     else:
         write_document(_document(common, diagnoses, planes), output)
     worst = [*(finding.level for finding in common), *(diagnosis.worst for diagnosis in diagnoses)]
-    sys.exit(Exit.PROBLEMS if any(level.rank < _NOTE_RANK for level in worst) else Exit.DONE)
+    sys.exit(Exit.of(problems=not all(level.is_well for level in worst)))
 
 
 def _show(common: list[Finding], diagnoses: list[Diagnosis], planes: ControlPlanes, *, whole: bool) -> None:
@@ -87,11 +86,11 @@ def _show(common: list[Finding], diagnoses: list[Diagnosis], planes: ControlPlan
     screen = console()
     _show_findings(common)
     for diagnosis in diagnoses:
-        shown = [one for one in diagnosis.findings if whole or one.level.rank < _NOTE_RANK]
+        shown = [one for one in diagnosis.findings if whole or not one.level.is_well]
         if shown:
             screen.print(f"\n{titled(diagnosis.subject, planes)}", style="bold")
             _show_findings(shown)
-    bad = sum(diagnosis.worst.rank < _NOTE_RANK for diagnosis in diagnoses)
+    bad = sum(not diagnosis.worst.is_well for diagnosis in diagnoses)
     screen.print(f"\nServiceAccounts: {len(diagnoses)}, with findings: {bad}", style="bold")
 
 
@@ -100,8 +99,7 @@ def _show_findings(findings: Iterable[Finding]) -> None:
 
     screen = console()
     for finding in findings:
-        style = _STYLES[finding.level.value]
-        mark = _MARKS[finding.level.value]
+        mark, style = _MARKS[finding.level.value]
         screen.print(Text.assemble((f"  {mark:2} {finding.check}: ", style), finding.message))
         for command in filter(None, (finding.fix, finding.template)):
             screen.print(Text(f"      {command}"), soft_wrap=True)  # to be copied: never broken

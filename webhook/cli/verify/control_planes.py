@@ -1,4 +1,4 @@
-"""Reading the facts of control planes and of what they share: cluster, account and dry runs."""
+"""Reading the facts of control planes and of what they share: cluster and account."""
 
 from __future__ import annotations
 
@@ -8,36 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 
-from webhook.aws.calls import AwsCalls
 from webhook.aws.cluster import read_provider
-from webhook.aws.reachability import services_for, unreached
 from webhook.cli.snapshots.inspection import Inspection
-from webhook.cli.suggested_commands import PROGRAM_LABEL, options
-from webhook.cli.verify.assuming import with_sts
-from webhook.cli.verify.bucket.checking import look_at_backups, try_buckets
-from webhook.cli.verify.diagnosis import diagnose, names_a_role
-from webhook.cli.verify.endpoints import check_endpoint
-from webhook.cli.verify.findings import (
-    Check,
-    ControlPlane,
-    Diagnosis,
-    Finding,
-    Pod,
-    Registration,
-    Shared,
-    Trial,
-    in_context,
-    note,
-)
-from webhook.cli.verify.trust import check_first_statements, check_other_writers
-from webhook.cli.verify.webhook import check_own_pods, check_webhook
-from webhook.cli.verify.wide_trust import check_wide_trust
+from webhook.cli.suggested_commands import WEBHOOK, options
+from webhook.cli.verify.diagnosis import names_a_role
+from webhook.cli.verify.findings import ControlPlane, Pod, Registration, Shared
 from webhook.coordination.lock import lease_name
 from webhook.iam.amendment import DEFAULT_QUOTA
 from webhook.kube.leases import Leases
 from webhook.model.aws_errors import AwsError, Service
-from webhook.model.bindings import partition, service_accounts, trusted_roles
-from webhook.model.control_planes import ControlPlanes
+from webhook.model.bindings import service_accounts, trusted_roles
 from webhook.model.errors import ClusterError, InvalidNameError
 from webhook.model.names import ROLE_ARN_ANNOTATION, RoleArn, Subject
 from webhook.planning.plan import make_plan
@@ -48,7 +28,6 @@ from webhook.telemetry.events import TRUST_PENDING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.kube.objects import WebhookConfiguration
     from webhook.kube.pods import PodObject
@@ -57,82 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-WEBHOOK = "serviceaccounts.mxp-identity.local"
-"""The name of the webhook in the chart's MutatingWebhookConfiguration."""
-
 _PROGRAM = "mxp-identity-webhook"
 """The ServiceAccount for which `setup` creates a role, where no other is named."""
-
-_REACH_ATTEMPTS = 2
-
-
-async def verify_here(
-    here: Session, progress: Progress, *, assume: bool, bucket: str | None
-) -> tuple[list[Finding], list[Diagnosis], ControlPlanes]:
-    """What is found of the webhook, and of each control plane that was chosen, worst first; and their names.
-
-    With `bucket` an object is tried in that bucket, or in those of the configurations where it is empty.
-    """
-    progress.step("listing namespaces, ServiceAccounts and pods")
-    cluster = await here.read_cluster()
-    planes = await read_control_planes(here, cluster)
-    progress.step("connecting to AWS")
-    lost = await _unreached(here)
-    progress.step("reading trust policies and associations")
-    shared = await read_shared(here, cluster, planes, lost, progress.count)
-    diagnoses = [diagnose(one, shared) for one in planes]
-    progress.step("sending a ServiceAccount through admission")
-    common = [*map(check_endpoint, lost, lost.values()), *await _common(here, shared, diagnoses)]
-    progress.step("reading backup configurations")
-    named = ControlPlanes(cluster.namespaces.values())
-    looked = await look_at_backups(here, diagnoses, named, {plane.subject: plane for plane in planes}, bucket)
-    common, diagnoses = [*common, *looked.common], looked.diagnoses
-    if assume:
-        progress.step("asking STS")
-        diagnoses, issued = await with_sts(here, diagnoses, progress)
-        if bucket is not None:
-            diagnoses = await try_buckets(here, looked, diagnoses, issued, progress)
-    context = here.where.context
-    diagnoses = [replace(one, findings=in_context(one.findings, context)) for one in diagnoses]
-    ordered = sorted(diagnoses, key=lambda diagnosis: (diagnosis.worst.rank, diagnosis.subject))
-    return list(in_context(common, context)), ordered, named
-
-
-async def _unreached(here: Session) -> dict[Service, AwsError]:
-    """The services that cannot be reached from here, and why."""
-    bindings = here.installation.bindings
-    needed = services_for(bindings) | {Service.IAM, Service.STS}  # in mode annotate roles are only read
-    calls = AwsCalls(_REACH_ATTEMPTS, partition(bindings))  # with those of a reader each would take a minute
-    try:
-        return await unreached(calls, needed)
-    finally:
-        calls.close()
-
-
-async def _common(here: Session, shared: Shared, diagnoses: list[Diagnosis]) -> list[Finding]:
-    """What is found of the webhook itself, tried with the first control plane that a binding selects.
-
-    One to be annotated is preferred: only there an answer shows. A program that only observes is not tried.
-    """
-    if here.configuration.observe:
-        observing = note(Check.WEBHOOK, "only observes (observe: true), so that nothing gets an identity from it")
-        return [
-            observing,
-            *check_own_pods(shared),
-            *check_first_statements(shared),
-            *check_wide_trust(shared),
-        ]
-    selected = [diagnosis for diagnosis in diagnoses if diagnosis.role is not None]
-    tried = min(selected, key=lambda diagnosis: diagnosis.associates, default=None)
-    trial = await _try_admission(here, tried.subject, shows=not tried.associates) if tried else None
-    self_managed = here.configuration.certificates.source == "self-managed"
-    return [
-        *check_webhook(shared, trial, self_managed=self_managed),
-        *check_own_pods(shared),
-        *check_other_writers(shared),
-        *check_first_statements(shared),
-        *check_wide_trust(shared),
-    ]
 
 
 async def read_control_planes(here: Session, cluster: ClusterSnapshot) -> list[ControlPlane]:
@@ -187,11 +92,11 @@ async def read_shared(
     account, providers = await _read_account(here, planes, lost, progress)
     plan = make_plan(here.installation, cluster, account)
     inspection = Inspection(here.connection)
-    deployments = await _if_possible(inspection.deployments(here.namespace, PROGRAM_LABEL))
+    deployments = await _if_possible(inspection.own_deployments(here.namespace))
     own_account = next((one.service_account for one in deployments or ()), _PROGRAM)
     own_role = await _own_role(here, own_account)
     registrations = await _if_possible(inspection.registrations(WEBHOOK))
-    own_pods = await _if_possible(inspection.pods_labelled(PROGRAM_LABEL, here.namespace))
+    own_pods = await _if_possible(inspection.own_pods(here.namespace))
     return Shared(
         installation=here.installation,
         cluster=cluster,
@@ -205,7 +110,7 @@ async def read_shared(
         setup_options=_setup_options(here, own_account, own_role),
         now=cluster.at,
         namespace=here.namespace,
-        release=await _if_possible(inspection.release(here.namespace, PROGRAM_LABEL)) or _PROGRAM,
+        release=await _if_possible(inspection.own_release(here.namespace)) or _PROGRAM,
         own_pods=None if own_pods is None else tuple(map(_pod, own_pods)),
         repairs=await _repairs(here),
         removable={change.role: len(change.removed) for change in plan.roles},
@@ -252,15 +157,6 @@ async def _provider(here: Session, arn: str) -> OidcProvider | str:
     except AwsError:  # as without the right to read it; what is wrong is known without it
         return found
     return found if twin.audiences is None else replace(found, twin=twin.arn)
-
-
-async def _try_admission(here: Session, subject: Subject, *, shows: bool) -> Trial:
-    """Send a ServiceAccount through admission as a dry run; `shows` is whether its binding annotates it."""
-    try:
-        role = await Inspection(here.connection).role_after_dry_run(subject)
-    except ClusterError as error:
-        return Trial(None, str(error))
-    return Trial(annotated=role is not None if shows else None)
 
 
 def _all_roles(here: Session) -> set[RoleArn]:

@@ -148,6 +148,11 @@ class Level(StrEnum):
         """The worst is 0."""
         return list(Level).index(self)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is to be corrected or looked into."""
+        return self in {Level.NOTE, Level.OK}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.cli.statement_words import principals_of
-from webhook.iam.evaluation import as_list, conditions_hold, covers
+from webhook.cli.trust_statements import conditions_of, principals_of
+from webhook.iam.evaluation import conditions_hold, covers
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import AUDIENCE
@@ -14,7 +14,6 @@ from webhook.model.wildcards import matches_wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from webhook.iam.statement import OwnStatement
     from webhook.iam.trust_policy import Statement
@@ -103,8 +102,6 @@ def _has_wildcards(value: str) -> bool:
     return not _WILDCARDS.isdisjoint(value)
 
 
-def _conditions(statement: Statement) -> Iterator[tuple[str, str, list[Any]]]:
-    condition = statement.get("Condition")
-    for operator, block in condition.items() if isinstance(condition, dict) else ():
-        for key, values in block.items() if isinstance(block, dict) else ():
-            yield operator, key, [value for value in as_list(values) if isinstance(value, str)]
+def _conditions(statement: Statement) -> Iterator[tuple[str, str, list[str]]]:
+    for operator, key, values in conditions_of(statement):
+        yield operator, key, [value for value in values if isinstance(value, str)]

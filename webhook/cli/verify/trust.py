@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.judgement import judge_trust
-from webhook.cli.own_statements import FIRST_OF_SETUP, begins_with_denial, without_denial
-from webhook.cli.verify.endpoints import unreached_by_webhook
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 from webhook.cli.verify.near_misses import near_misses
-from webhook.cli.verify.webhook import refused_as_node
+from webhook.cli.verify.webhook import refused_as_node, unreached_by_webhook
 from webhook.iam.amendment import Standing, amend, room
 from webhook.iam.trust_policy import Place, TrustPolicy
 
@@ -28,8 +26,6 @@ _GONE = "NoSuchEntity"
 _DENIED, _EXPLICIT = "AccessDenied", "explicit deny"
 _BACKS_UP = "mxp-controller"
 """The ServiceAccount whose roles `setup` gives permissions on a bucket."""
-_RECENT, _MANY_REPAIRS = 3600.0, 3
-"""Seconds, and repairs: an edit by hand is repaired once."""
 _LITTLE_ROOM = 3
 _MOST_KNOWN = 8192
 """Characters: the longest trust policy that AWS is known to have allowed. AWS names no limit in its API."""
@@ -44,20 +40,6 @@ def check_provider(role: RoleArn, shared: Shared) -> Finding:
     if provider.problem:
         return broken(Check.OIDC_PROVIDER, provider.problem, provider.fix)
     return ok(Check.OIDC_PROVIDER, "is there, with the audience sts.amazonaws.com")
-
-
-def check_other_writers(shared: Shared) -> Iterator[Finding]:
-    """The roles whose managed statement another program keeps removing or changing."""
-    for role, times in sorted(shared.repairs.items()):
-        recent = sum(shared.now - time < _RECENT for time in times)
-        if recent >= _MANY_REPAIRS:
-            yield broken(
-                Check.TRUST_POLICY,
-                f"the managed statement of {role} was repaired {recent} times in the last hour: another program "
-                "writes the whole trust policy, and denies control planes in between. CloudTrail's "
-                "UpdateAssumeRolePolicy names it. Have it leave the trust policy alone "
-                "(docs/use/guides/gitops.md)",
-            )
 
 
 def check_trust(plane: ControlPlane, role: RoleArn, binding: Binding, shared: Shared) -> Iterator[Finding]:
@@ -203,23 +185,3 @@ def _without_principal(policy: TrustPolicy, place: Place, principal: str, own: O
     changed = {**statement, "Principal": {**statement["Principal"], "AWS": left}}
     statements = [changed if index == place.index else one for index, one in enumerate(policy.statements)]
     return TrustPolicy({**policy.document, "Statement": statements})
-
-
-def check_first_statements(shared: Shared) -> Iterator[Finding]:
-    """A finding for each role that an earlier `setup` made, and that still begins with its Deny.
-
-    It breaks bindings in mode pod-identity, and hinders all others on their way there.
-    """
-    associated = {role for one in shared.installation.bindings if one.associates for role in one.roles}
-    for role, policy in sorted(shared.account.policies.items()):
-        if not begins_with_denial(policy):
-            continue
-        why = (
-            f"{role} was made by an earlier setup: its statement {FIRST_OF_SETUP['Sid']} denies EKS, so that no "
-            "pod gets it by an association; the fix replaces the policy as it was read, setup removes that alone, "
-            "under the role's lock"
-        )
-        fix = commands.write_policy(role, without_denial(policy, shared.installation.own_in(role)))
-        finding = broken(Check.ROLE, why, fix) if role in associated else note(Check.ROLE, why, fix)
-        is_known = "--own-role" in shared.setup_options and role.has_no_path
-        yield replace(finding, template=commands.set_up(role, shared.setup_options)) if is_known else finding

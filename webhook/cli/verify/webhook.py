@@ -1,21 +1,46 @@
-"""The webhook itself: whether the API server gets an answer from it, and whether it has an AWS identity."""
+"""The webhook itself: whether the API server gets an answer from it, and whether it has an AWS identity.
+
+And whether AWS can be reached: by this command, and by the webhook as it reported it.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.cli import suggested_commands as commands
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
+from webhook.model.aws_errors import CANNOT_REACH, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webhook.cli.verify.findings import Shared, Trial
+    from webhook.model.aws_errors import AwsError
 
 _REPLICAS = 2
 """As many as the chart has by default: how many there were before is not known."""
+
+_NODES_SESSION = re.compile(r"assumed-role/[\w+=,.@-]{1,64}/i-[0-9a-f]{8,17}\b")
+"""A session of an instance profile is named as the instance: see `aws:userid` in IAM's documentation."""
+
+_OWN = frozenset(
+    {
+        "AWS_ROLE_ARN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+    }
+)
+"""Variables of a pod that has credentials of its own: from EKS, or from `extraEnv`."""
+
+_MOST_NAMED = 3
+
+_REPORTED = re.compile(rf"{CANNOT_REACH} (?:{'|'.join(map(str, Service))}) at .*")
+_NOT_TRUSTED = "TLS certificate is not trusted"
 
 
 def check_webhook(shared: Shared, trial: Trial | None, *, self_managed: bool) -> Iterator[Finding]:
@@ -88,23 +113,6 @@ def _expired(shared: Shared) -> bool:
     return bool(ends) and max(ends) < shared.now
 
 
-_NODES_SESSION = re.compile(r"assumed-role/[\w+=,.@-]{1,64}/i-[0-9a-f]{8,17}\b")
-"""A session of an instance profile is named as the instance: see `aws:userid` in IAM's documentation."""
-
-_OWN = frozenset(
-    {
-        "AWS_ROLE_ARN",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_PROFILE",
-        "AWS_SHARED_CREDENTIALS_FILE",
-    }
-)
-"""Variables of a pod that has credentials of its own: from EKS, or from `extraEnv`."""
-
-_MOST_NAMED = 3
-
-
 def check_own_pods(shared: Shared) -> Iterator[Finding]:
     """A finding where pods of the webhook run without an identity of their own and bindings need AWS."""
     needs_aws = any(binding.edits_trust or binding.associates for binding in shared.installation.bindings)
@@ -133,3 +141,18 @@ def _way_out(shared: Shared) -> str:
     if shared.own_role is not None:
         return f"its ServiceAccount names {shared.own_role}: a restart gives it that"
     return "give its ServiceAccount a role (serviceAccount.roleArn, or an association), then restart it"
+
+
+def check_endpoint(service: Service, error: AwsError) -> Finding:
+    """A service that this command cannot reach; what is its own is then not known."""
+    return unknown(Check(service.value), f"this command {error.unreachable}" if error.unreachable else str(error))
+
+
+def unreached_by_webhook(check: Check, why: str, reported: str, shared: Shared) -> Finding | None:
+    """What is missing because the webhook cannot reach a service, if that is what it reported; it tries again."""
+    if (found := _REPORTED.search(reported)) is None:
+        return None
+    finding = broken(check, f"{why}, because the webhook {found[0]}")
+    if _NOT_TRUSTED not in found[0]:
+        return finding
+    return replace(finding, template=upgrade_with(shared, "aws.caBundle.name=NAME"))

@@ -7,6 +7,7 @@ name roles that no binding has any more.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ from webhook.aws.cluster import ClusterCheck
 from webhook.cli.locks import role_lock
 from webhook.cli.output import short
 from webhook.cli.running import to_its_end
-from webhook.cli.withdraw.leases import delete_lease
-from webhook.cli.withdraw.marks import remove_marks
+from webhook.cli.withdraw.look import MARKS
 from webhook.cli.withdraw.rewriting import Rewriting
 from webhook.controller.leader_election import leader_lease
+from webhook.kube.errors import NotFoundError
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
 from webhook.podidentity.association_writer import CALLS_PER_SECOND, PARALLEL
@@ -28,12 +29,13 @@ from webhook.runtime.rate_limiter import RateLimiter
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping
 
-    from webhook.cli.apply.engine import Done
+    from webhook.cli.output import Done
     from webhook.cli.running import Progress
     from webhook.cli.snapshots.session import Session
     from webhook.cli.withdraw.look import Found
     from webhook.cli.withdraw.plan import Annotated, LeftLease, MarkedDeployment, Withdrawal
     from webhook.coordination.lock import RoleLock
+    from webhook.kube.connection import Connection
     from webhook.podidentity.association import Association
 
 
@@ -77,12 +79,24 @@ async def _remove_annotations(
 async def _remove_marks(
     here: Session, deployments: Collection[MarkedDeployment], progress: Callable[[str], None], done: Done
 ) -> None:
+    patch = {"metadata": {"annotations": dict.fromkeys(MARKS)}}
+
     async def remove(one: MarkedDeployment) -> str:
-        await remove_marks(here.connection, one)
+        """Its pods stay (patch deployments)."""
+        path = f"/apis/apps/v1/namespaces/{one.namespace}/deployments/{one.name}"
+        await _unless_gone(here.connection, "PATCH", path, patch, "application/merge-patch+json")
         return ""
 
     what = {f"Deployment {one.namespace}/{one.name}: its notes": partial(remove, one) for one in deployments}
     await _each(what, "Deployments without notes", progress, done)
+
+
+async def _unless_gone(
+    connection: Connection, method: str, path: str, body: dict[str, Any], content_type: str = "application/json"
+) -> None:
+    """Send a request about an object that may be gone."""
+    with suppress(NotFoundError):
+        await connection.in_thread(partial(connection.request, method, path, body=body, content_type=content_type))
 
 
 async def _each(
@@ -161,7 +175,10 @@ async def _delete_leases(found: Found, progress: Callable[[str], None], done: Do
         return
 
     async def delete(one: LeftLease) -> str:
-        await delete_lease(here.connection, here.namespace, one)
+        """It is an error where it has changed since it was read (delete leases)."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{here.namespace}/leases/{one.name}"
+        unchanged = {"preconditions": {"resourceVersion": one.version}}
+        await _unless_gone(here.connection, "DELETE", path, unchanged)
         return ""
 
     what = {f"Lease {here.namespace}/{one.name}": partial(delete, one) for one in leases}

@@ -6,6 +6,7 @@ new pods for lack of an identity. `helm uninstall` ends all of it.
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from webhook.cli import suggested_commands as commands
-from webhook.cli.verify.control_planes import WEBHOOK
-from webhook.cli.withdraw.leases import is_led
+from webhook.cli.snapshots.inspection import list_objects
 from webhook.cli.withdraw.plan import Obstacle, ObstacleKind
 from webhook.config.load import KEY, parse_configuration
+from webhook.controller.leader_election import leader_lease
+from webhook.coordination.leases import DURATION
 from webhook.kube.errors import NotFoundError
-from webhook.kube.lists import listed
+from webhook.kube.leases import Leases
 from webhook.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _RELEASE = "app.kubernetes.io/instance"
 _RELEASE_NAMESPACE = "meta.helm.sh/release-namespace"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _ENDED = frozenset({"Succeeded", "Failed"})
+_LOOK_SECONDS = 1.0
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -100,12 +103,12 @@ async def look_around(here: Session) -> Surroundings:
         return [one for one in found if one.release not in releases and one.namespaces <= {namespace}]
 
     registered = await _all(connection, f"{_ADMISSION}/mutatingwebhookconfigurations", labelled=False)
-    webhooks = ours([one for one in registered if any(entry.name == WEBHOOK for entry in one.webhooks)])
+    webhooks = ours([one for one in registered if any(entry.name == commands.WEBHOOK for entry in one.webhooks)])
     gates = ours(await _all(connection, f"{_ADMISSION}/validatingadmissionpolicies"))
     pods = ours([one for one in await _all(connection, f"{core}/pods") if one.status.phase not in _ENDED])
     found = [*_registrations(webhooks, gates, namespace)]
     found += _pods(pods, namespace, found)
-    if not found and await is_led(connection, namespace, here.installation.name):
+    if not found and await _is_led(connection, namespace, here.installation.name):
         why = f"a replica renews the leader's Lease in {namespace}, and is no pod there: end it"
         found.append(Obstacle(ObstacleKind.RUNNING, why))
     return Surroundings(tuple(found), bool(others))
@@ -142,6 +145,24 @@ def _uninstall(one: _Object, namespace: str) -> str | None:
     return shlex.join(["helm", "uninstall", one.release, "-n", namespace, "--wait"])
 
 
+async def _is_led(connection: Connection, namespace: str, installation: str) -> bool:
+    """Whether a replica renews the leader's Lease, as the leader does every 3 s (get leases).
+
+    A holder that was killed stays in the Lease. Clocks are not compared, so this takes 11 s then. Raises
+    ClusterError.
+    """
+    leases, name = Leases(connection, namespace), leader_lease(installation)
+    first = await leases.get(name)
+    if first is None or first.holder is None:
+        return False
+    for _ in range(int(DURATION / _LOOK_SECONDS) + 1):
+        await asyncio.sleep(_LOOK_SECONDS)
+        found = await leases.get(name)
+        if found and found.holder and (found.holder, found.renewals) != (first.holder, first.renewals):
+            return True
+    return False
+
+
 def _is_of_another(config_map: _Object, here: Session) -> bool:
     """Whether it is the configuration of another installation in the same namespace."""
     text = config_map.data.get(KEY)
@@ -158,6 +179,6 @@ async def _all(connection: Connection, path: str, *, labelled: bool = True) -> l
     """The objects of the program there; none where the API server has no such kind."""
     query = {"labelSelector": commands.PROGRAM_LABEL} if labelled else {}
     try:
-        return await connection.in_thread(lambda: list(listed(connection, _Object, path, query)))
+        return await list_objects(connection, _Object, path, query)
     except NotFoundError:
         return []

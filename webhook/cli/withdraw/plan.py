@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from webhook.cli.own_statements import other_statements_for_pods, own_in
+from webhook.cli.trust_statements import other_statements_for_pods, own_in
 from webhook.cli.withdraw.statements import changed_externally, replacements, without_managed
 from webhook.model.bindings import first_match
 from webhook.model.names import Subject

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rig.aws.policy import Decision, Query, decide, parse
-from webhook.cli.verify.bucket.policies import exempting, with_statements
+from webhook.cli.verify.bucket.fixes import exempting, with_statements
 from webhook.model.names import RoleArn
 
 ROLE = RoleArn("arn:aws:iam::123456789012:role/mxp-backup")

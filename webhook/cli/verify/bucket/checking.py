@@ -141,8 +141,7 @@ def _places(workload: Workload, facts: Facts) -> Iterator[tuple[Place, str]]:
     configs = [one for one in usable(workload, facts) if facts.wanted in {"", one.bucket}]
     for config in configs:
         region = facts.region_of(config.bucket) or config.region
-        prefix = config.prefix.strip("/")
-        yield Place(config.bucket, region, config.place(plane.group, plane.name)), f"{prefix}/" if prefix else ""
+        yield Place(config.bucket, region, config.place(plane)), config.folder
     if facts.wanted and not configs:
         yield Place(facts.wanted, facts.region_of(facts.wanted), f"{plane.group}/{plane.name}/"), ""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from webhook.model.control_planes import ControlPlane
+
 INJECTED = "InjectedIdentity"
 """The source of credentials that is the pod's own identity."""
 
@@ -46,9 +48,15 @@ class BackupConfig:
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
-    def place(self, group: str, control_plane: str) -> str:
+    @property
+    def folder(self) -> str:
+        """What the names of all its objects begin with."""
+        prefix = self.prefix.strip("/")
+        return f"{prefix}/" if prefix else ""
+
+    def place(self, plane: ControlPlane) -> str:
         """What the names of a control plane's objects begin with (layout by the CRD: prefix/group/name)."""
-        return "/".join([*filter(None, [self.prefix.strip("/")]), group, control_plane]) + "/"
+        return f"{self.folder}{plane.group}/{plane.name}/"
 
 
 @dataclass(frozen=True, slots=True)

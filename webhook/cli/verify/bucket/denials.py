@@ -9,7 +9,7 @@ from webhook.aws.policies_around import read_boundary, read_bucket_policy, read_
 from webhook.cli.setup.policies import bucket_statements, key_statement
 from webhook.cli.verify.bucket import fixes
 from webhook.cli.verify.bucket.access_denied import Denial, PolicyKind, read_denial
-from webhook.cli.verify.bucket.policies import exempting, for_principal, for_role_alone, with_statements
+from webhook.cli.verify.bucket.fixes import exempting, for_principal, for_role_alone, with_statements
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
 from webhook.model.aws_errors import AwsError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from webhook.cli.setup.presets import BACKUP, SPACES_NAMESPACE
+from webhook.cli.setup.spaces import BACKUP, SPACES_NAMESPACE
 from webhook.cli.verify.bucket import fixes
 from webhook.cli.verify.bucket.configs import INJECTED, ConfigKind
 from webhook.cli.verify.findings import Check, Finding, broken, note, ok, unknown
@@ -139,7 +139,7 @@ def _config(config: BackupConfig, workload: Workload, facts: Facts) -> Finding:
         return unknown(
             Check.BACKUP_CONFIG, f"{config} names bucket {bucket}, which could not be looked at: {why_not}"
         )
-    place = config.place(workload.plane.group, workload.plane.name) if workload.has_place else ""
+    place = config.place(workload.plane) if workload.has_place else ""
     return ok(Check.BACKUP_CONFIG, f"{config} has its backups at s3://{bucket}/{place}, with the pod's identity")
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from webhook.cli.snapshots.inspection import list_objects
 from webhook.cli.verify.bucket.agent import Agents
 from webhook.cli.verify.bucket.configs import BackupConfig, Backups, ConfigKind, Schedule
 from webhook.kube.errors import NotFoundError
-from webhook.kube.lists import listed
 from webhook.model.errors import ClusterError
 
 if TYPE_CHECKING:
     from webhook.kube.connection import Connection
-
-T = TypeVar("T")
 
 _SHARED, _SPACE = "/apis/spaces.upbound.io/v1alpha1", "/apis/admin.spaces.upbound.io/v1alpha1"
 """The stored version of the shared kinds, and the only one of the Space's (CRDs v1.13 to v1.17)."""
@@ -113,14 +111,14 @@ async def read_backups(connection: Connection) -> Backups:
     for kind, path in _CONFIGS.items():
         if path in served:
             try:
-                configs += [_config(kind, one) for one in await _list(connection, path, _Config)]
+                configs += [_config(kind, one) for one in await list_objects(connection, _Config, path)]
                 listed_kinds.add(kind)
             except ClusterError as error:
                 unread[kind.resource] = str(error)
     for name, path in _SCHEDULES.items():
         if path in served:
             try:
-                schedules += [_schedule(name, one) for one in await _list(connection, path, _Schedule)]
+                schedules += [_schedule(name, one) for one in await list_objects(connection, _Schedule, path)]
             except ClusterError as error:
                 unread[path.rpartition("/")[2]] = str(error)
     return Backups(tuple(configs), tuple(schedules), frozenset(listed_kinds), unread)
@@ -133,10 +131,6 @@ async def _served(connection: Connection, root: str) -> list[str]:
     except NotFoundError:
         return []
     return [f"{root}/{one.name}" for one in found.resources]
-
-
-async def _list(connection: Connection, path: str, kind: type[T]) -> list[T]:
-    return await connection.in_thread(lambda: list(listed(connection, kind, path, {})))
 
 
 async def read_agents(connection: Connection) -> Agents:
@@ -152,7 +146,7 @@ async def read_agents(connection: Connection) -> Agents:
 
 async def _named(connection: Connection, path: str) -> tuple[list[_Named] | None, str]:
     try:
-        return await _list(connection, path, _Named), ""
+        return await list_objects(connection, _Named, path), ""
     except ClusterError as error:
         return None, str(error)
 

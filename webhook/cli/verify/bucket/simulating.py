@@ -41,7 +41,7 @@ async def check_roles(
     async def check(role: RoleArn, config: BackupConfig, subjects: list[Subject]) -> None:
         arn = f"arn:{role.partition}:s3:::{config.bucket}"
         region = facts.region_of(config.bucket) or config.region
-        places = {subject: f"{arn}/{_place(workloads[subject], config)}" for subject in subjects}
+        places = {subject: f"{arn}/{config.place(workloads[subject].plane)}" for subject in subjects}
         try:
             of_all = await not_allowed(calls, role, _OF_BUCKETS, [arn], region)
             of_each = await not_allowed(
@@ -66,17 +66,12 @@ async def check_roles(
     return found
 
 
-def _place(workload: Workload, config: BackupConfig) -> str:
-    return config.place(workload.plane.group, workload.plane.name)
-
-
 def _findings(denied: Iterable[Simulated], role: RoleArn, config: BackupConfig, url: str) -> list[Finding]:
     """One for what no policy of the role allows, one for what its boundary does not, one for what is denied."""
     groups: defaultdict[tuple[bool, bool], list[str]] = defaultdict(list)
     for one in denied:
         groups[one.by_boundary, one.denied].append(one.action)
-    prefix = config.prefix.strip("/")
-    fix = fixes.allow_bucket(role, config.bucket, f"{prefix}/" if prefix else "")
+    fix = fixes.allow_bucket(role, config.bucket, config.folder)
     found = []
     for (by_boundary, is_denied), actions in groups.items():
         what = f"{', '.join(dict.fromkeys(actions))} in {url}"

@@ -1,9 +1,9 @@
-"""The account as it should be: buckets, roles and bindings by name. Policies are in `policies`."""
+"""The account as it should be, and what it has of that. Policies are in `policies`."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,15 @@ from webhook.model.bindings import Mode
 from webhook.model.errors import InvalidNameError
 
 if TYPE_CHECKING:
-    from webhook.cli.setup.presets import Preset
+    from collections.abc import Mapping
+
+    from webhook.cli.account_calls import Document
+    from webhook.cli.setup.spaces import Preset
+    from webhook.iam.trust_policy import TrustPolicy
     from webhook.model.names import ClusterArn, IssuerUrl, RoleArn, Subject
+    from webhook.model.oidc_provider import OidcProvider
     from webhook.model.selectors import NamePattern
+    from webhook.podidentity.association import Association
 
 # As the S3 user guide has them ("Bucket naming rules"), and regions as AWS's list of endpoints does.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -129,3 +135,36 @@ class DesiredAccount:
             for one in self.bound
             if role in one.roles
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRole:
+    """A role that exists: its trust policy, and its inline policies by name."""
+
+    trust: TrustPolicy
+    policies: Mapping[str, Document]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAgent:
+    """The agent of EKS Pod Identity in the cluster."""
+
+    status: str | None
+    """Of the add-on, as EKS has it; None where there is none."""
+    is_built_in: bool = False
+    """Whether the cluster has it without an add-on (EKS Auto Mode)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the account has of the prerequisites."""
+
+    provider: OidcProvider
+    roles: Mapping[RoleArn, FoundRole] = field(default_factory=dict)
+    agent: FoundAgent = FoundAgent(None)
+    association: Association | None = None
+    """That of the webhook's own ServiceAccount."""
+
+    def policy(self, role: RoleArn, name: str) -> Document | None:
+        """A role's inline policy of that name."""
+        return self.roles[role].policies.get(name) if role in self.roles else None

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from webhook.aws.caller import CallerCheck
 from webhook.aws.calls import AwsCalls
-from webhook.cli.conformance import iam_rows, sts_rows
+from webhook.cli.conformance import eks_rows, iam_rows, sts_rows
 from webhook.cli.conformance.associations import Associations
 from webhook.cli.conformance.associations import leftovers as left_associations
 from webhook.cli.conformance.assumptions import ASSUMPTIONS
 from webhook.cli.conformance.cluster import Site, Workload
-from webhook.cli.conformance.eks_rows import EksRows
 from webhook.cli.conformance.lab import Lab, Timing
 from webhook.cli.conformance.observation import Observation, Row, Verdict, not_observed
 from webhook.cli.conformance.permissions import NAME, Scope
@@ -25,6 +24,7 @@ from webhook.cli.conformance.roles import leftovers as left_roles
 from webhook.cli.exits import Exit
 from webhook.cli.running import to_its_end
 from webhook.cli.setup.account import find_cluster
+from webhook.cli.snapshots.session import READ_ATTEMPTS
 from webhook.kube.api import KubernetesApi
 from webhook.kube.connection import Connection
 from webhook.model.aws_errors import AwsError
@@ -36,11 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from webhook.aws.caller import Caller
-    from webhook.cli.conformance.cleanup import Left, Made
-    from webhook.cli.conformance.shown import Shown
-
-_ATTEMPTS = 5
-"""Of each call: a person waits, and IAM throttles."""
+    from webhook.cli.conformance.command import Shown
+    from webhook.cli.conformance.lab import Left, Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,7 @@ async def conform(asked: Asked, shown: Shown, step: Callable[[str], None], timin
     Whatever ends it, what was made is removed before, and what could not be removed is printed.
     """
     timing = timing or Timing(loop_clock(), asyncio.sleep, asked.watch)
-    calls = AwsCalls(_ATTEMPTS)
-    try:
+    with closing(AwsCalls(READ_ATTEMPTS)) as calls:
         step("asking AWS for the caller")
         caller, region = await CallerCheck(calls).caller(), await calls.region()
         scope = _scope(caller, region, asked.cluster)
@@ -72,11 +68,9 @@ async def conform(asked: Asked, shown: Shown, step: Callable[[str], None], timin
         lab = Lab(calls, scope, f"{NAME}-{secrets.token_hex(4)}", timing, step)
         async with _site(lab, asked, caller, region) as site:
             rows, left = await _observed(lab, site, shown)
-        shown.result(rows, left)
-        is_well = not left and all(row.observation.verdict in {Verdict.HOLDS, Verdict.NOT_ASKED} for row in rows)
-        return Exit.DONE if is_well else Exit.PROBLEMS
-    finally:
-        calls.close()
+    shown.result(rows, left)
+    is_well = all(row.observation.verdict in {Verdict.HOLDS, Verdict.NOT_ASKED} for row in rows)
+    return Exit.of(problems=bool(left) or not is_well)
 
 
 def _scope(caller: Caller, region: str, cluster: str | None) -> Scope:
@@ -90,14 +84,11 @@ async def _site(lab: Lab, asked: Asked, caller: Caller, region: str) -> AsyncIte
     if asked.cluster is None:
         yield None
         return
-    connection = Connection(person=True, context=asked.context)
-    try:
+    with closing(Connection(person=True, context=asked.context)) as connection:
         lab.step("asking the API server for its issuer")
         issuer = IssuerUrl(await KubernetesApi(connection, ()).issuer())
         cluster = await find_cluster(lab.calls, caller, region, issuer, asked.cluster)
         yield Site(cluster.arn, issuer, Workload(lab, connection, asked.namespace))
-    finally:
-        connection.close()
 
 
 async def _observed(lab: Lab, site: Site | None, shown: Shown) -> tuple[list[Row], list[Left]]:
@@ -137,12 +128,11 @@ async def _leftovers(lab: Lab, site: Site | None) -> list[Made]:
 def _functions(lab: Lab, site: Site | None) -> Mapping[str, Callable[[], Awaitable[Observation]]]:
     """What observes each assumption; none for those that need a cluster where there is none."""
     roles = Roles(lab, site)
-    plain = iam_rows.ROWS if site is None else iam_rows.ROWS | sts_rows.ROWS
-    functions: dict[str, Callable[[], Awaitable[Observation]]] = {
-        name: partial(function, lab, roles) for name, function in plain.items()
-    }
+    functions = {name: partial(row, lab, roles) for name, row in iam_rows.ROWS.items()}
     if site is not None:
-        functions |= EksRows(lab, roles, Associations(lab, roles, site), site.workload).rows
+        associations = Associations(lab, roles, site)
+        functions |= {name: partial(row, lab, roles) for name, row in sts_rows.ROWS.items()}
+        functions |= {name: partial(row, lab, roles, associations) for name, row in eks_rows.ROWS.items()}
     return functions
 
 

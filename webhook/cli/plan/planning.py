@@ -1,22 +1,40 @@
-"""How many of a plan's removals the running program does, by its limit of an hour."""
+"""What a pass of the running program would do: read here, planned by its rules, counted by its hourly limit."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webhook.controller.leader_election import leader_lease
 from webhook.controller.unused import Entry
 from webhook.coordination.leases import Lease
+from webhook.kube.leases import Leases
+from webhook.model.control_planes import ControlPlanes
 from webhook.model.errors import ClusterError
 from webhook.model.removal import HOUR, Forecast, PruneRules
+from webhook.planning.plan import make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from webhook.cli.running import Progress
+    from webhook.cli.snapshots.session import Session
     from webhook.coordination.leases import LeaseStore
     from webhook.planning.plan import Plan
     from webhook.planning.snapshot import AccountSnapshot, Installation
+
+
+async def make_plan_here(here: Session, progress: Progress) -> tuple[Plan, ControlPlanes]:
+    """Read cluster and account, and plan; with how many removals a pass of the running program would do."""
+    cluster, account = await here.read(progress)
+    plan = replace(make_plan(here.installation, cluster, account), is_observed=here.configuration.observe)
+    if plan.removals:
+        reconciler = here.configuration.reconciler
+        rules = PruneRules(reconciler.prune_grace, reconciler.max_removal_fraction)
+        store = Leases(here.connection, here.namespace)
+        plan = replace(plan, forecast=await forecast(plan, account, here.installation, rules, store))
+    return plan, ControlPlanes(cluster.namespaces.values())
 
 
 async def forecast(

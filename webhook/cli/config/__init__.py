@@ -1,1 +1,0 @@
-"""`config check`: tells what is wrong in a configuration file, without a cluster."""
