@@ -217,8 +217,8 @@ class RoleWriter:
         begins, recent = self._turn, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
             begins = max(begins, self.cache.read_at + GATHERING)  # nobody waits: reads keep their distance
-        elif recent.last_count > 1:
-            begins = max(begins, recent.latest + GATHERING)  # a burst is under way: more grants come soon
+        elif begins < recent.latest + GATHERING and recent.last_count > 1:
+            begins = recent.latest + GATHERING  # a burst is under way: more grants come soon
         return max(begins - self._clock(), 0.0)
 
     def _seconds_to_lock(self) -> float:
