@@ -88,7 +88,7 @@ LOOKING = {
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("command", variants(LOOKING, ("plan",), ("withdraw",)), ids=" ".join)
+@pytest.mark.parametrize("command", variants(LOOKING, ("plan",)), ids=" ".join)
 def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
     person, action = Person(space, cluster={"name": EKS_CLUSTER}), LOOKING[command]
     namespace = create_namespace(space)
@@ -105,7 +105,7 @@ def test_while_it_looks(space: Space, command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", variants([1, 2]))
 def test_in_the_middle_of_a_write_and_a_second_run_does_the_rest(space: Space, times: int) -> None:
     person, namespace = Person(space), create_namespace(space)
     create_account(space, namespace)
@@ -118,7 +118,7 @@ def test_in_the_middle_of_a_write_and_a_second_run_does_the_rest(space: Space, t
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", variants([signal.SIGINT, signal.SIGTERM]))
 def test_in_the_middle_of_a_removal_and_replicas_can_read_in_the_lease_what_was_removed(
     space: Space, ending: signal.Signals
 ) -> None:
@@ -135,7 +135,7 @@ def test_in_the_middle_of_a_removal_and_replicas_can_read_in_the_lease_what_was_
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", variants([1, 2]))
 def test_in_the_middle_of_retiring_a_cluster_and_a_second_run_finds_nothing_left(space: Space, times: int) -> None:
     person, before = Person(space), space.policy()
     # An installation is called after its namespace.

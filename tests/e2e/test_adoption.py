@@ -97,6 +97,7 @@ def test_a_space_made_by_the_guide_alone_becomes_managed_and_no_client_is_refuse
     record("a Space made by the published guide alone, adopted, a client in each pod", **seen)
 
 
+@pytest.mark.proof
 def test_interrupted_after_each_write_in_turn_it_continues_and_no_client_is_refused() -> None:
     with by_hand(3, irsa=9, associated=3, wild=1) as place, PodClients(place.space) as clients:
         space, person = place.space, place.person()

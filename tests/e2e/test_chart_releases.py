@@ -23,6 +23,7 @@ from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.releases import released
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import LARGE_QUOTA, bare_space, create_account, create_namespace
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -43,7 +44,7 @@ def space() -> Iterator[Space]:
         yield running
 
 
-@pytest.mark.parametrize("side", ["true", "false"])
+@pytest.mark.parametrize("side", variants(["true", "false"]))
 def test_an_upgrade_leaves_the_ca_bundle_that_another_program_wrote(cluster: Cluster, side: str) -> None:
     namespace = f"ca-bundle-{side}"
     cluster.create([objects.namespace(namespace)])
@@ -61,7 +62,7 @@ def test_an_upgrade_leaves_the_ca_bundle_that_another_program_wrote(cluster: Clu
     helm.uninstall()
 
 
-@pytest.mark.parametrize("side", ["true", "false"])
+@pytest.mark.parametrize("side", variants(["true", "false"]))
 def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
     cluster: Cluster, side: str
 ) -> None:
@@ -89,7 +90,7 @@ def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
     helm.uninstall()
 
 
-@pytest.mark.parametrize("side", ["true", "false"])
+@pytest.mark.parametrize("side", variants(["true", "false"]))
 def test_upgrades_and_renderings_leave_the_marks_that_the_program_set(cluster: Cluster, side: str) -> None:
     namespace = f"gate-{side}"
     cluster.create([objects.namespace(namespace)])

@@ -17,6 +17,7 @@ from tests.chart.charts import right
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.replicas import api_server
 from tests.e2e.scenes import bare_space, create_namespace, serving
+from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
 
@@ -45,7 +46,7 @@ def apply(cluster: Cluster, manifests: str, *flags: str) -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("flags", APPLIES.values(), ids=APPLIES)
+@pytest.mark.parametrize("flags", variants(APPLIES.values()), ids=APPLIES)
 def test_a_tool_that_applies_the_rendered_chart_keeps_what_the_program_wrote(
     cluster: Cluster, flags: tuple[str, ...]
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_binding_removed_and_a_subject_moved_to_another_role_leave_the_old_one
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_thirty_short_lived_control_planes_leave_after_their_grace_and_of_six_unlabelled_three_in_an_hour() -> (
     None
 ):

@@ -16,8 +16,16 @@ from rig.pki import Authority
 from rig.space import Space
 from rig.webhook import run_serve
 from tests.e2e.scenes import bare_space
+from tests.support.variants import variants
 
 CASES = yaml.safe_load(Path(__file__).with_name("wrong_configurations.yaml").read_text())
+FILES = {
+    "missing": (None, "no such file or directory"),
+    "empty": ("", "is empty; it needs at least `bindings`"),
+    "a comment": ("# only a comment\n", "is empty"),
+    "no YAML": ("bindings: [", "invalid YAML"),
+    "a list": ("- a\n- list\n", "not keys and values"),
+}
 AT_ONCE_S = 15.0
 """Nothing is waited for or tried again; a machine with much else to do takes some seconds to start Python."""
 
@@ -81,20 +89,9 @@ def test_serve_stops_at_once_and_says_which_key_and_what_to_do(
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, "no such file or directory"),
-        ("", "is empty; it needs at least `bindings`"),
-        ("# only a comment\n", "is empty"),
-        ("bindings: [", "invalid YAML"),
-        ("- a\n- list\n", "not keys and values"),
-    ],
-    ids=["missing", "empty", "a comment", "no YAML", "a list"],
-)
-def test_a_file_that_is_no_configuration_is_named(
-    right: Right, tmp_path: Path, content: str | None, words: str
-) -> None:
+@pytest.mark.parametrize("name", variants(FILES))
+def test_a_file_that_is_no_configuration_is_named(right: Right, tmp_path: Path, name: str) -> None:
+    content, words = FILES[name]
     file = tmp_path / "configuration.yaml"
     if content is not None:
         file.write_text(content)

@@ -207,14 +207,14 @@ _EARLY = {
 
 
 def _slice() -> Iterator[Cell]:
-    """Every second pair while serving, where one program meets one after another; some also at the start.
+    """Every fourth pair while serving, where one program meets one after another; some also at the start.
 
     So every dependency and everything that can go wrong is there, in turn. STS is asked who calls until it has
     answered: there no cell can follow another, and all are at the start.
     """
     kinds, dependencies = list(KINDS), list(DEPENDENCIES)
     for dependency, misbehaviour in pairs():
-        is_in_turn = (kinds.index(misbehaviour) + dependencies.index(dependency)) % 2 == 0
+        is_in_turn = (kinds.index(misbehaviour) + dependencies.index(dependency)) % 4 == 0
         if dependency != "sts" and is_in_turn:
             yield Cell(dependency, misbehaviour, SERVING)
         if is_in_turn if dependency == "sts" else misbehaviour in _EARLY[dependency]:

@@ -26,6 +26,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_an_auditor_sees_rights_and_access_and_one_control_plane_is_revoked(
     running: Stage, record: Record
 ) -> None:

@@ -23,6 +23,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_a_control_plane_moves_and_leaves_no_trust_behind(running: Stage) -> None:
     old, new = running.sites["spaces-a"], running.sites["spaces-b"]
     role = running.role("mxp-backup")

@@ -33,6 +33,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_a_control_plane_is_restored_in_another_cluster_and_the_lost_one_is_shut_out(running: Stage) -> None:
     old, new = running.sites["spaces-old"], running.sites["spaces-new"]
     role = running.role("mxp-backup")

@@ -29,6 +29,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_each_workload_of_spaces_is_annotated_and_trusted_by_its_own_role(running: Stage) -> None:
     site = running.sites["spaces"]
     site.cluster.create([objects.namespace("upbound-system")])

@@ -22,6 +22,7 @@ def running(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rig
+@pytest.mark.proof
 def test_nothing_is_given_while_it_observes_and_all_once_it_is_switched(running: Stage) -> None:
     site, role = running.sites["spaces"], running.role("mxp-backup")
     options = f"--bucket my-backups --region {running.aws.region} --own-role mxp-identity-webhook"

@@ -11,6 +11,7 @@ import pytest
 from rig.demo.stage import BINARIES, SIMULATED
 from rig.tools.catalogue import catalogue
 from rig.tools.store import cache_folder
+from tests.support.variants import variants
 
 MODES = {"irsa": "AWS_ROLE_ARN", "pod-identity": "AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 
@@ -35,7 +36,7 @@ def only_what_it_builds(tmp_path: Path) -> Path:
 
 
 @pytest.mark.rig
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", variants(MODES))
 def test_one_control_plane_gets_its_identity_and_the_screen_shows_how(
     mode: str, only_what_it_builds: Path
 ) -> None:

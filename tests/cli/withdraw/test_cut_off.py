@@ -16,7 +16,7 @@ KEEP = "--keep-access"
 
 
 ENDINGS = [
-    pytest.param(signal.SIGINT, INTERRUPTED, id="Ctrl-C"),
+    pytest.param(signal.SIGINT, INTERRUPTED, id="Ctrl-C", marks=pytest.mark.proof),
     pytest.param(signal.SIGKILL, -signal.SIGKILL, id="killed", marks=pytest.mark.proof),
 ]
 

@@ -139,6 +139,7 @@ def test_without_a_file_the_release_s_own_configuration_is_saved_first(here: Mad
         here.space.cluster.api.delete(f"/api/v1/namespaces/{OWN_NAMESPACE}/{path}")
 
 
+@pytest.mark.proof
 def test_a_leader_that_was_killed_is_no_replica_that_runs() -> None:
     with a_space() as space, replica(space) as running:
         running.process.kill()

@@ -43,7 +43,7 @@ LEFT_UNREAD = {
 KUBERNETES = [f"{verb} {resource}" for resource, verbs in {**EVERYWHERE, **OWN}.items() for verb in verbs]
 
 
-FEW = ("list namespaces", "delete leases", "iam:UpdateAssumeRolePolicy", "eks:ListPodIdentityAssociations")
+FEW = ("delete leases", "eks:ListPodIdentityAssociations")
 
 
 def _less(rights: Verbs, options: tuple[str, ...], without: str) -> dict[str, tuple[str, ...]]:
