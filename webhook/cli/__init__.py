@@ -1,6 +1,8 @@
-"""What people type, with a person's rights: one folder a command. Nothing outside `cli` imports it.
+"""What people type, with a person's rights: a folder for each command. Nothing outside `cli` imports it.
 
-Errors become one clear message and an exit code.
+`app` lists the commands; `command` in a command's folder has its options and columns. `serve` and `config`
+(`config check`) are small enough for a file. `snapshots` is no command, but what most commands read. The other
+files are shared by several: errors become one clear message and an exit code in `exits`.
 """
 
 from webhook.cli.exits import ended_by_ctrl_c

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from webhook.runtime.clock import Clock
 
 DURATION = 10.0
-"""Seconds that a Lease is held without renewal: those of the roles, and the leader's."""
+"""Seconds that any Lease is held without renewal: those of the roles, and the leader's."""
 
 DIGEST_LENGTH = 16
 

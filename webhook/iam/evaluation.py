@@ -115,6 +115,7 @@ def _statement_by_claim(
     holds = None if concerned is False else conditions_by_claim(statement.get("Condition"), claims, key)
     if holds is None or concerned:
         return holds
+    # Whether the statement concerns the request is not known, so that it holds is no certain answer.
     return lambda value: False if holds(value) is False else None
 
 
@@ -224,7 +225,7 @@ def _test(operator: str, values: Any) -> Test | None:
     wanted = [str(value).lower() if isinstance(value, bool) else value for value in as_list(values)]
     if not all(isinstance(value, str) and "${" not in value for value in wanted):
         return None
-    # With one value in the token, present, ForAllValues, ForAnyValue and IfExists change nothing.
+    # The claim is there, with one value: then ForAllValues, ForAnyValue and IfExists change nothing.
     name = operator.lower()
     for prefix in _SET_PREFIXES:
         name = name.removeprefix(prefix)

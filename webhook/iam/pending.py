@@ -97,7 +97,7 @@ class PendingGrants(Generic[K]):
             grant.settle(outcome)
 
     def fail(self, failure: Untrusted, keys: Collection[K] | None = None) -> None:
-        """One try failed for `keys`, or for all: bad news, or the end where only a person can help."""
+        """One try failed for `keys`, or for all: bad news, or the end where the failure is final."""
         for key in list(self.keys if keys is None else keys):
             if failure.kind.is_final:
                 self.settle(key, failure)

@@ -98,6 +98,7 @@ class PolicyCache:
         if now - self.read_at > _FULL_FOR:
             return False
         recent = self.recent.subjects(now)
+        # The first question costs nothing, and usually its answer is no.
         return self._room <= len(recent) and self._room <= len(recent - self.subjects)
 
     def has_room_for(self, subject: Subject, pending: PendingGrants[Subject]) -> bool:

@@ -50,7 +50,7 @@ _SHORTEST_PAUSE = 1e-3
 """Seconds: the rest of a pause may be too short for the clock."""
 
 _LONGEST_CYCLE = 900.0
-"""Seconds: four calls of some seconds each, far longer than all of them together."""
+"""Seconds: far longer than the four calls of a cycle, of some seconds each, take together."""
 
 
 def iam_limiter() -> RateLimiter:
@@ -216,13 +216,13 @@ class RoleWriter:
             self._turn = self._limiter.reserve()
         begins, recent = self._turn, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
-            begins = max(begins, self.cache.read_at + GATHERING)  # nobody waits: reads keep their distance
+            begins = max(begins, self.cache.read_at + GATHERING)  # no grant waits: reads keep their distance
         elif begins < recent.latest + GATHERING and recent.last_count > 1:
             begins = recent.latest + GATHERING  # a burst is under way: more grants come soon
         return max(begins - self._clock(), 0.0)
 
     def _seconds_to_lock(self) -> float:
-        """Seconds until the lock is worth taking: until the turn, but 0 where a grant waits and it is soon."""
+        """Seconds until the lock is worth taking: until the turn, or 0 where a grant waits and that is soon."""
         seconds, is_awaited = self._seconds_to_turn(), self._pending.keys or self._pending_for_pods.keys
         return 0.0 if is_awaited and seconds <= _LONGEST_WAIT else seconds
 
@@ -259,7 +259,7 @@ class RoleWriter:
         """Since when the lock is needed, on the clock; infinity where nothing needs it any more."""
         if (oldest := self._pending.oldest) is not None:
             return oldest
-        # Other replicas may have written all that was pending.
+        # No subject waits. What else is to be done counts from the call; others may have done all of it.
         return began if self._has_work else float("inf")
 
     def _failed(self, error: AwsError) -> float:

@@ -150,7 +150,7 @@ class TrustPolicy:
         return {}
 
     def effective_subjects(self, own: OwnStatement) -> frozenset[Subject]:
-        """The subjects that our statement trusts; none where one of our statements was edited in any other way."""
+        """The subjects that our statement trusts; none where ours were edited beyond the subjects named."""
         return self.subjects(own) if self.is_whole(own) else frozenset()
 
     def is_whole(self, own: OwnStatement) -> bool:

@@ -3,8 +3,10 @@
 What is written is: read + wanted + pending + written in the last minute - removed. "Written" and "removed" count
 for all replicas, so a stale read neither drops a subject nor brings one back. The role's Lease tells what other
 replicas did. An addition counts where the cluster may want the subject, a removal where the subject seems unused.
-A removal is never the reason for a write. An addition is one only where reads go on to lack it: the policy was
-edited then.
+
+Reasons for a write are a new subject, a removal that is approved and due, and a statement of ours that is missing
+or edited. A removal of the last minute is no reason: a write that is due anyway only leaves the subject out. An
+addition of the last minute is one only where reads go on to lack it: the policy was edited then.
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ class _Plan:
     """Those with a pending grant that may be written."""
     removed: frozenset[Subject]
     pause: float | None
-    """Seconds until the next cycle where nothing is written; None where the amended policy is."""
+    """None where the amended policy is to be written. Else the seconds until the next cycle."""
 
 
 class WriteCycle:
@@ -142,6 +144,7 @@ class WriteCycle:
             self.to_read_again = False
             self._stale.settle()
             return _Plan(amendment, batch, removed, 0.0)
+        # A subject that was removed in the last minute and is still shown is more likely a stale read.
         is_change = amendment.adds_any or not removed <= recent_removals
         pause = None if is_change else self._seconds_of_doubt(policy, own)
         if pause is None and (late := shown & recent_removals - due - pending):
@@ -192,6 +195,7 @@ class WriteCycle:
         stale than edited: `StaleReads` decides.
         """
         now = self._now()
+        # A write of subjects does not explain a wrong statement for pods: only a write of those does.
         is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
         if not (self._recent.may_hide(now) if is_right_for_pods else self._recent.may_hide_pods(now)):
             return None
@@ -271,6 +275,7 @@ class WriteCycle:
 
     def _settle_as_read(self, policy: TrustPolicy, own: OwnStatement, batch: list[Subject]) -> None:
         """Settle the grants that are trusted or denied as the policy is: a failed write is no news to them."""
+        # With a quota of 0 nothing is added: a subject that is neither trusted nor denied finds no room.
         as_it_is = amend(policy, own, frozenset(), batch, 0, self._cache.external)
         if not as_it_is.policy.same_meaning(policy):
             return  # our statement is not whole: what it allows is not certain
@@ -290,7 +295,7 @@ class WriteCycle:
         self._pending_for_pods.settle(self._role, outcome)
 
     def _hold_back(self) -> float:
-        """Report that the watch is interrupted; answers how many seconds to wait before the next look."""
+        """Fail grants that wait for the watch, which is interrupted; answers the seconds until the next try."""
         allowed = {*self._desired.addable_among(self._pending.keys), *self._cache.trusted}
         held = [one for one in self._pending.keys if one not in allowed]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)

@@ -14,6 +14,7 @@ class FailureKind(StrEnum):
 
     ACCESS_DENIED = "access_denied"
     THROTTLED = "throttled"
+    """Tried again as UNAVAILABLE is; `runtime.rate_limiter` also slows down all other calls."""
     UNAVAILABLE = "unavailable"
     UNEXPECTED = "unexpected_response"
     """An answer that is not AWS's, or a fault before AWS that time does not fix, such as no credentials.
