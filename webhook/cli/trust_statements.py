@@ -120,8 +120,8 @@ def names_in(statement: Statement) -> list[str]:
         return subjects
     principal = statement.get("Principal")
     if isinstance(principal, dict):
-        return [legible(value) for kind in principal for value in as_list(principal[kind])] or ["nobody"]
-    return ["everybody"] if principal == "*" else ["everybody but those it names"]
+        return [legible(value) for kind in principal for value in as_list(principal[kind])] or ["no principal"]
+    return ["every principal"] if principal == "*" else ["every principal but those it names"]
 
 
 def effect_of(statement: Statement) -> str:

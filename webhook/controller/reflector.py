@@ -48,7 +48,7 @@ _LIST_FAILED_SECONDS = 300.0
 
 _BACKWARDS = "its version is {} and was higher before: etcd was restored to an older revision"
 
-LONGEST_LIST = 1800.0
+LONGEST_SYNC = 1800.0
 """Seconds of a list: it ends by itself in half of them, and may wait for its turn before."""
 
 
@@ -128,7 +128,7 @@ class Reflector(Generic[T]):
         Where a list that is due by time fails, the watch continues, and the list is tried again later.
         """
         self._list_at = self._clock() + _LIST_FAILED_SECONDS
-        with self._progress.step("reflector", LONGEST_LIST):
+        with self._progress.step("reflector", LONGEST_SYNC):
             objects, version = await self._source.list()
         self._version = version
         self._replace(objects)

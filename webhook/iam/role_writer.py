@@ -193,6 +193,7 @@ class RoleWriter:
         while self._has_work:
             self._wake.clear()
             try:
+                self._reserve_turn()
                 pause = self._seconds_to_lock()
                 if not pause:
                     pause = await self._hold_and_work()
@@ -210,11 +211,14 @@ class RoleWriter:
             and not self._closing
         )
 
-    def _seconds_to_turn(self) -> float:
-        """Seconds until a cycle may begin. Reserves a turn to call IAM where none is reserved yet."""
+    def _reserve_turn(self) -> None:
+        """Reserve the next cycle's turn to call IAM, where none is reserved yet."""
         if self._turn is None:
             self._turn = self._limiter.reserve()
-        begins, recent = self._turn, self.cache.recent
+
+    def _seconds_to_turn(self) -> float:
+        """Seconds until the next cycle may begin: its turn has come, and enough grants have gathered."""
+        begins, recent = self._turn or 0.0, self.cache.recent
         if not (self._pending.keys or self._pending_for_pods.keys):
             begins = max(begins, self.cache.read_at + GATHERING)  # no grant waits: reads keep their distance
         elif begins < recent.latest + GATHERING and recent.last_count > 1:
@@ -246,7 +250,9 @@ class RoleWriter:
                     with self._progress.step("trust_writer", _LONGEST_CYCLE), self._limiter.heed():
                         pause = await self._cycle.run(hold, own)
                     self._failures, self.trouble = 0, None
-                    goes_on = not pause and self._may_begin() and await hold.renew()
+                    if goes_on := self._has_work and not pause:
+                        self._reserve_turn()
+                        goes_on = self._may_begin() and await hold.renew()
                 return pause
         except AwsError as error:
             return self._failed(error)

@@ -67,8 +67,10 @@ class _Plan:
     batch: list[Subject]
     """Those with a pending grant that may be written."""
     removed: frozenset[Subject]
-    pause: float | None
-    """None where the amended policy is to be written. Else the seconds until the next cycle."""
+    writes: bool
+    """Whether the amended policy is written."""
+    pause: float = 0.0
+    """Seconds until the next cycle."""
 
 
 class WriteCycle:
@@ -105,7 +107,7 @@ class WriteCycle:
         if external.concerns_any:
             await self._weigh(external)
         plan = self._planned(policy, own, subjects)
-        if plan.pause is None:
+        if plan.writes:
             try:
                 with self._pending.in_flight(plan.batch):
                     await self._write(hold, own, policy, plan.amendment.policy, plan.removed)
@@ -115,8 +117,8 @@ class WriteCycle:
         self._cache.learn(plan.amendment, own)
         self._cache.refused_for_room = any(map(plan.amendment.finds_no_room_for, plan.amendment.verdicts))
         self._settle(plan.amendment, plan.batch)
-        self._settle_for_pods(policy, own, wrote=plan.pause is None)
-        return max(plan.pause or 0.0, self._hold_back())
+        self._settle_for_pods(policy, own, wrote=plan.writes)
+        return max(plan.pause, self._hold_back())
 
     def _planned(self, policy: TrustPolicy, own: OwnStatement, shown: frozenset[Subject]) -> _Plan:
         """What to do about the policy, which names `shown`. Awaits nothing: all is judged at one moment."""
@@ -143,13 +145,14 @@ class WriteCycle:
         if amendment.policy.same_meaning(policy):
             self.to_read_again = False
             self._stale.settle()
-            return _Plan(amendment, batch, removed, 0.0)
+            return _Plan(amendment, batch, removed, writes=False)
         # A subject that was removed in the last minute and is still shown is more likely a stale read.
         is_change = amendment.adds_any or not removed <= recent_removals
-        pause = None if is_change else self._seconds_of_doubt(policy, own)
-        if pause is None and (late := shown & recent_removals - due - pending):
+        if not is_change and (pause := self._seconds_of_doubt(policy, own)):
+            return _Plan(amendment, batch, removed, writes=False, pause=pause)
+        if late := shown & recent_removals - due - pending:
             amendment = amended(due | self._unused(late))  # it fits: it only lacks more
-        return _Plan(amendment, batch, removed, pause)
+        return _Plan(amendment, batch, removed, writes=True)
 
     def learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Take in what other replicas did: a read may be too old to show it, and grants may be pending for it."""
@@ -188,20 +191,20 @@ class WriteCycle:
         for subject in sorted(replaced):
             self._pending.withdraw(subject, Untrusted(self._role, FailureKind.WITHDRAWN, NAMESPACE_REPLACED))
 
-    def _seconds_of_doubt(self, policy: TrustPolicy, own: OwnStatement) -> float | None:
+    def _seconds_of_doubt(self, policy: TrustPolicy, own: OwnStatement) -> float:
         """Seconds until the next look at a policy that differs though nothing is added or removed.
 
-        None where it is to be written. While a write of the last minute may not show, the read is more likely
+        0 where it is to be written. While a write of the last minute may not show, the read is more likely
         stale than edited: `StaleReads` decides.
         """
         now = self._now()
         # A write of subjects does not explain a wrong statement for pods: only a write of those does.
         is_right_for_pods = policy.allows_pods(own) and not policy.has_former(own)
         if not (self._recent.may_hide(now) if is_right_for_pods else self._recent.may_hide_pods(now)):
-            return None
+            return 0.0
         self._stale.record_look(policy, now)
         if self._stale.is_edit(now):
-            return None
+            return 0.0
         self.to_read_again = True
         return self._stale.pause
 

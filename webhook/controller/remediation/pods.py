@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.reflector import LONGEST_LIST
+from webhook.controller.reflector import LONGEST_SYNC
 from webhook.model.names import Subject
 from webhook.runtime.supervision import run_and_log
 from webhook.telemetry import metrics
@@ -76,7 +76,7 @@ class PodsWithoutIdentity:
         """Check all pods of bound ServiceAccounts. Raises ClusterError."""
         found: list[RunningPod] = []
         for name in self._cache.service_accounts:
-            with self._progress.step("pods", LONGEST_LIST):
+            with self._progress.step("pods", LONGEST_SYNC):
                 found += await self._cluster.pods(name)
         seen = {pod.uid: pod for pod in found if self._seems_to_lack(pod)}
         known = {uid: pod for uid, pod in seen.items() if uid in self._known}

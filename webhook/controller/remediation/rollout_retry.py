@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webhook.controller.reflector import LONGEST_LIST
+from webhook.controller.reflector import LONGEST_SYNC
 from webhook.model.deployments import RETRY_PAUSES, RETRY_ROUND
 from webhook.model.errors import ClusterError
 from webhook.model.names import Subject
@@ -124,7 +124,7 @@ class RolloutRetry:
 
     async def _retry_all_refused(self, name: str) -> None:
         """Retry those whose identity is whole; the others wait until theirs is. Raises ClusterError."""
-        with self._progress.step("rollout_retry", LONGEST_LIST):
+        with self._progress.step("rollout_retry", LONGEST_SYNC):
             found = await self._deployments.refused(name)
         before, self._retried[name] = self._retried.get(name, set()), set()
         async with asyncio.TaskGroup() as retries:
