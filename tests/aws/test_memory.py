@@ -16,6 +16,7 @@ from tests.aws.test_associations import Eks
 from tests.support.misbehaving import Between, answer
 from tests.support.pods import CLUSTER
 from tests.support.sites import ISSUER
+from tests.support.variants import variants
 from webhook.aws.exchange import LARGEST, MOST_PARTS
 from webhook.aws.simulation import not_allowed
 from webhook.model.aws_errors import FailureKind
@@ -63,6 +64,9 @@ OF_EKS = {
 }
 
 
+ANSWERS = [*(f"iam-{one}" for one in OF_IAM), *(f"eks-{one}" for one in OF_EKS)]
+
+
 class World:
     """A program that knows its identity and its cluster, with something between it and AWS."""
 
@@ -97,10 +101,9 @@ def _no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_no_collector")
-@pytest.mark.parametrize(("service", "name"), [("iam", one) for one in OF_IAM] + [("eks", one) for one in OF_EKS])
-def test_the_same_failure_again_and_again_costs_no_more_memory_than_once(
-    world: World, service: str, name: str
-) -> None:
+@pytest.mark.parametrize("case", variants(ANSWERS, "iam-entities", "iam-more bytes than may be", "eks-objects"))
+def test_the_same_failure_again_and_again_costs_no_more_memory_than_once(world: World, case: str) -> None:
+    service, _, name = case.partition("-")
     call = world.program.read() if service == "iam" else world.program.associations.list
     world.between.misbehave((OF_IAM if service == "iam" else OF_EKS)[name])
     world.program.refused(call)
@@ -140,7 +143,7 @@ LISTS = {
 }
 
 
-@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("name", variants(LISTS, "two tokens in turn"))
 def test_a_list_that_has_no_end_is_not_awss(world: World, name: str) -> None:
     how, words = LISTS[name]
     world.between.misbehave(how)

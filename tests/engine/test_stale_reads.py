@@ -20,7 +20,15 @@ ONE_AFTER_ANOTHER = [subject(number) for number in range(200)]
 ROOM_FOR_ALL = 131072
 
 
-@pytest.mark.parametrize(("pause", "seconds"), [(0.0, 30), (0.7, 10), (5.0, 3), (5.0, 30)])
+@pytest.mark.parametrize(
+    ("pause", "seconds"),
+    [
+        (0.0, 30),
+        (0.7, 10),
+        pytest.param(5.0, 3, marks=pytest.mark.proof),
+        pytest.param(5.0, 30, marks=pytest.mark.proof),
+    ],
+)
 @in_virtual_time
 async def test_two_hundred_grants_one_after_another_never_drop_a_subject(pause: float, seconds: float) -> None:
     iam = SimulatedIam(stale=seconds, limit=ROOM_FOR_ALL)

@@ -10,6 +10,7 @@ from rig.endpoints import PAGE, REGIONS, current, host
 from webhook.model.aws_errors import Cause
 
 
+@pytest.mark.proof
 def test_the_hosts_on_the_page_are_those_that_the_sdk_calls() -> None:
     assert PAGE.read_text() == current(), "run python -m rig.endpoints"
 

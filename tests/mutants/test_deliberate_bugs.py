@@ -37,6 +37,7 @@ def test_the_tests_and_assertions_that_a_patch_names_are_there(bug: Bug) -> None
             assert f"    {place.invariant}\n" in source + shared
 
 
+@pytest.mark.proof
 def test_writers_without_a_lock_are_caught() -> None:
     (bug,) = (bug for bug in BUGS if bug.name == "no-lock")
     trial = attempt(bug, ROOT)

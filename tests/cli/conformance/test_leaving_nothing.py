@@ -37,8 +37,8 @@ def test_interrupted_at_each_of_its_steps_in_turn_it_leaves_nothing(account: Acc
     assert len(steps) > 50
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("action", MAKING)
+@pytest.mark.parametrize("ending", variants([signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("action", variants(MAKING))
 def test_a_signal_while_something_is_being_made(account: Account, action: str, ending: signal.Signals) -> None:
     before = account.contents()
     env = {**account.aws.environment(base={"PATH": "/usr/bin:/bin"}), "KUBECONFIG": str(account.kubeconfig)}

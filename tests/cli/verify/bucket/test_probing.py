@@ -13,6 +13,7 @@ import pytest
 
 from rig.aws import ACCOUNT, AwsStandIn, TokenIssuer
 from rig.aws.faults import FailAfterwards, Hang, LoseAnswer
+from tests.support.variants import variants
 from webhook.aws.calls import AwsCalls
 from webhook.aws.sessions import by_token
 from webhook.cli.verify.bucket.denials import Tried, findings_of
@@ -186,7 +187,7 @@ REPAIRED: dict[str, tuple[Callable[[AwsStandIn], None], str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REPAIRED)
+@pytest.mark.parametrize("name", variants(REPAIRED, "another prefix", "a bucket policy"))
 def test_what_is_printed_repairs_it(
     aws: AwsStandIn, bucket: Bucket, issuer: TokenIssuer, name: str, tmp_path: Path
 ) -> None:
