@@ -9,7 +9,7 @@ from rig.node.node import Node
 from rig.space import Space
 
 GOT, KEPT, FAILED = "got", "kept", "failed"
-PAUSE_S = 3
+PAUSE_S = 6
 SCRIPT = f"""
 import os
 import time
