@@ -274,7 +274,6 @@ def planes(space: Space, person: Person) -> dict[str, Plane]:
 
 
 FEW = {
-    "no OIDC provider",
     "a Deny",
     "misspelt annotation",
     "pod too early",

@@ -218,7 +218,6 @@ def planes(space: Space, person: Person) -> dict[str, Plane]:
 
 
 FEW = {
-    "an association of another role",
     "an external association",
     "our statement for pods removed",
     "a pod without the variable",

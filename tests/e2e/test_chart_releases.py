@@ -91,6 +91,7 @@ def test_upgrades_and_renderings_leave_the_certificates_that_the_program_wrote(
 
 
 @pytest.mark.parametrize("side", variants(["true", "false"]))
+@pytest.mark.proof
 def test_upgrades_and_renderings_leave_the_marks_that_the_program_set(cluster: Cluster, side: str) -> None:
     namespace = f"gate-{side}"
     cluster.create([objects.namespace(namespace)])

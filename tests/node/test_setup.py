@@ -79,6 +79,7 @@ def _person(space: Space, node: Node, image: Image, folder: Path, name: str) -> 
         person.helm.uninstall()
 
 
+@pytest.mark.proof
 def test_what_setup_makes_and_writes_gives_a_control_planes_first_pod_credentials(
     on_eks: Space, node: Node, image: Image, tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_a_role_that_setup_made_keeps_one_statement_that_allows_nobody(here: Mad
     assert here.trusted() == []
 
 
+@pytest.mark.proof
 def test_without_its_namespace_and_its_leases_it_does_the_same(here: Made) -> None:
     """As after `kubectl delete namespace`."""
     for one in here.left()["leases"]:
@@ -106,6 +107,7 @@ def test_without_its_namespace_and_its_leases_it_does_the_same(here: Made) -> No
     assert here.left()["leases"] == []
 
 
+@pytest.mark.proof
 def test_a_statement_for_pods_of_a_binding_that_is_not_in_the_file_is_named_and_left(here: Made) -> None:
     before = here.space.policy(FOR_PODS)
     here.file.write_text(here.file.read_text().replace("name: pods", "name: renamed"))
@@ -146,6 +148,7 @@ def test_another_installation_keeps_its_statements_associations_and_locks(here: 
     assert [name for name in here.left()["leases"] if "leader" not in name], "it takes the same locks"
 
 
+@pytest.mark.proof
 def test_what_a_binding_has_given_up_is_found_by_its_lease(here: Made) -> None:
     """A role that no binding has any more keeps a statement; its Lease names it."""
     text = here.file.read_text()
@@ -156,6 +159,7 @@ def test_what_a_binding_has_given_up_is_found_by_its_lease(here: Made) -> None:
     assert here.left()["policies"] == here.before
 
 
+@pytest.mark.proof
 def test_an_annotation_of_another_role_stays(here: Made) -> None:
     here.space.cluster.api.patch(
         f"/api/v1/namespaces/{here.irsa[0]}/serviceaccounts/mxp-controller",

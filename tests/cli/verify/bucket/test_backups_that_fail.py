@@ -110,8 +110,7 @@ CASES: dict[str, Case] = {
     ),
 }
 FEW = (
-    "credentials of a Secret", "a prefix that the role does not allow", "a Deny in the bucket policy",
-    "a narrow endpoint policy",
+    "credentials of a Secret", "a Deny in the bucket policy", "a narrow endpoint policy",
 )  # fmt: skip
 ASSOCIATED = len(CASES)
 """The number of the control plane in mode pod-identity."""
