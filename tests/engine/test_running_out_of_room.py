@@ -13,6 +13,7 @@ from tests.support.samples import sample
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import PATIENCE, Site, own_in, pool, role, site, subject
 from tests.support.virtual_time import in_virtual_time
+from webhook.iam.policy_cache import EffectiveQuota
 from webhook.iam.trust_policy import TrustPolicy
 from webhook.model.aws_errors import FailureKind
 from webhook.model.outcomes import Trusted, TrustSource, Untrusted
@@ -152,6 +153,18 @@ async def test_a_role_that_cannot_be_written_for_want_of_room_keeps_no_subject_f
     )
     outcome = await here.grants.obtain(here.grant(newcomer), PATIENCE)
     assert outcome == Trusted(second, TrustSource.WRITTEN)
+
+
+def test_what_iam_refuses_never_raises_the_quota_that_an_earlier_refusal_has_shown() -> None:
+    """A policy over the quota is written smaller: then a larger document may be refused after a smaller one."""
+    quota = EffectiveQuota()
+    quota.answered(4096)
+    for size in (1000, 3000):
+        quota.refused(size)
+        quota.answered(4096)
+    assert quota.characters == 999
+    quota.answered(8192)
+    assert quota.characters == 8192
 
 
 def _fill_the_room_of_the_audience(document: Document, role: RoleArn = ROLE) -> None:

@@ -170,7 +170,7 @@ class EffectiveQuota:
 
     def refused(self, size: int) -> None:
         """Take in that IAM refused a document of `size` characters as too large."""
-        self.characters = min(self._answered, size - 1)
+        self.characters = min(self.characters, size - 1)
 
 
 class _PolicyGauges:
