@@ -47,7 +47,7 @@ test: lint binaries ## lint, unit tests, 500 simulated schedules of faults, and 
 # What needs no cluster runs while the tests on clusters wait: its lower priority leaves those the time that they need.
 # It prints at its end.
 in-between: $(INSTALLED)
-	@said=$$(nice -n 10 $(UNIT) -n 2 2>&1 && nice -n 10 $(SIMULATION) --processes 1 2>&1); code=$$?; echo "$$said"; exit $$code
+	@said=$$(nice -n 10 $(UNIT) -n 2 2>&1 && nice -n 10 $(SIMULATION) --processes 2 2>&1); code=$$?; echo "$$said"; exit $$code
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter, hadolint
 	@$(BIN)/ruff format --check .

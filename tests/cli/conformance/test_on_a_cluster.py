@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rig.space import EKS_CLUSTER, Space
+from rig.waiting import eventually
 from tests.cli.commands import Ran, environment, run
 from tests.cli.setup.accounts import account_of
 from tests.e2e.scenes import whole_space
@@ -28,6 +29,11 @@ def space() -> Iterator[Space]:
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         account = {"apiVersion": "v1", "kind": "ServiceAccount"}
         api.apply({**account, "metadata": {"name": PERSON, "namespace": NAMESPACE}})
+        names = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+        eventually(
+            lambda: "default" in [one["metadata"]["name"] for one in api.get(names)["items"]],
+            "the controller-manager has made the namespace's own ServiceAccount",
+        )
         yield running
 
 
