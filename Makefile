@@ -18,7 +18,7 @@ LEVEL ?= real
 SEEDS ?= 500
 RIGS ?= 3
 
-.PHONY: help install binaries demo test in-between lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof matrix bench chart release requirements clean
+.PHONY: help install binaries demo test lint lint-chart unit simulation cluster-test rig-test durations node-packages node-ready image node-test proof matrix bench chart release requirements clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,13 +41,7 @@ binaries: $(INSTALLED) ## the Kubernetes binaries, into the user's cache folder 
 demo: $(INSTALLED) ## one control plane gets its identity; N=50, MODE=pod-identity, LEVEL=simulated
 	@$(BIN)/python -m rig.demo $(N) $(MODE) $(LEVEL)
 
-test: lint binaries ## lint, unit tests, 500 simulated schedules of faults, and the tests on clusters
-	@$(MAKE) --no-print-directory --jobs=2 in-between cluster-test
-
-# What needs no cluster runs while the tests on clusters wait: its lower priority leaves those the time that they need.
-# It prints at its end.
-in-between: $(INSTALLED)
-	@said=$$(nice -n 10 $(UNIT) -n 2 2>&1 && nice -n 10 $(SIMULATION) --processes 2 2>&1); code=$$?; echo "$$said"; exit $$code
+test: lint unit simulation cluster-test ## lint, unit tests, 500 simulated schedules of faults, and the tests on clusters
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter, hadolint
 	@$(BIN)/ruff format --check .
@@ -66,13 +60,10 @@ $(LINTERS): requirements/linters.txt $(INSTALLED)
 	@touch $@
 
 unit: binaries ## everything that needs no API server
-	@$(UNIT) -n 3
+	@$(BIN)/python -m pytest -m "not rig and not node and not proof" -n 3 --dist worksteal
 
 simulation: $(INSTALLED) ## SEEDS random schedules of faults in virtual time; a failing one is replayed by --seed N
-	@$(SIMULATION) --processes 2
-
-UNIT = $(BIN)/python -m pytest -m "not rig and not node and not proof" --dist worksteal
-SIMULATION = $(BIN)/python -m tests.simulation --seeds $(SEEDS)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --processes 2
 
 cluster-test: binaries node-ready ## rig-test and node-test side by side: the node's tests mostly wait
 	@$(BIN)/python -m pytest -m "(rig or node) and not proof" $(IN_RIGS)
