@@ -153,9 +153,9 @@ class AdmissionService:
 
     async def _answer(self, review: _Review, budget: float) -> Answer:
         account, started, cache = review.account, asyncio.get_running_loop().time(), self._namespaces.cache
-        namespace, in_touch = cache.cached(account.namespace), cache.namespaces_in_touch
+        namespace = cache.cached(account.namespace)
         decision = decide(account, namespace, self._bindings)
-        if self._needs_live_read(decision, review, in_touch=in_touch):
+        if self._needs_live_read(decision, review):
             try:
                 namespace = await self._namespaces.fetch(account.namespace, budget)
             except NamespaceUnknownError as error:
@@ -182,17 +182,17 @@ class AdmissionService:
             return ignored(decision)
         return await self._grant(decision, review, seconds)
 
-    def _needs_live_read(self, decision: Decision, review: _Review, *, in_touch: bool) -> bool:
+    def _needs_live_read(self, decision: Decision, review: _Review) -> bool:
         """Whether the namespace is read from the API server, because the cache may be behind.
 
         It is read before a ServiceAccount is ignored because of a namespace that the watch may not show yet. While
-        the watch is not `in_touch`, it is also read before anything is written, denied, or left with another role.
+        the watch is out of touch, it is also read before anything is written, denied, or left with another role.
         """
         if review.metadata.being_deleted and not review.changes_role:
             return False
         if isinstance(decision, Ignore) and decision.reason in _NOT_SHOWN_YET:
             return bool(possible_decisions(review.account, self._bindings))
-        if in_touch:
+        if self._namespaces.cache.namespaces_in_touch:
             return False
         if isinstance(decision, Grant):
             writes = not review.dry_run and not review.metadata.being_deleted

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from webhook.kube.connection import Connection
     from webhook.model.names import RoleArn, Subject
 
-_NO_LEASE = "mxp-identity-nobody"
+_NO_LEASE = "mxp-identity-no-role"
 """A Lease that there never is."""
 
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from webhook.iam.evaluation import as_list
+from webhook.iam.evaluation import as_list, conditions_of
 from webhook.iam.statement import sid_for_pods
 from webhook.iam.trust_policy import Place, canonical, is_placeholder
 from webhook.model.text import legible
@@ -89,14 +89,6 @@ def own_without_denial(own: OwnStatement) -> OwnStatement:
 def without_denial(policy: TrustPolicy, own: OwnStatement) -> TrustPolicy:
     """The policy without it; where it was the only statement, with the one that allows no subject."""
     return policy.with_subjects(own_without_denial(own), policy.subjects(own))
-
-
-def conditions_of(statement: Statement) -> Iterator[tuple[str, str, list[Any]]]:
-    """Operator, key and values of each of its conditions."""
-    condition = statement.get("Condition")
-    for operator, block in condition.items() if isinstance(condition, dict) else ():
-        for key, values in block.items() if isinstance(block, dict) else ():
-            yield operator, key, as_list(values)
 
 
 def principals_of(statement: Statement, kind: str) -> list[str]:

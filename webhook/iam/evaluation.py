@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from webhook.model.wildcards import as_expression, matches_wildcard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from webhook.iam.trust_policy import Statement
 
@@ -73,15 +73,22 @@ def unnamed_claims(
 
     One is `unnamed`. The others fit its patterns, one each.
     """
-    condition = statement.get("Condition")
     patterns = [
         str(value)
-        for _, name, values in _parts(condition if isinstance(condition, dict) else {})
-        for value in as_list(values)
+        for _, name, values in conditions_of(statement)
+        for value in values
         if name.lower() == key and not {"*", "?"}.isdisjoint(str(value))
     ]
     fitting = [pattern.replace("*", unnamed).replace("?", "x") for pattern in patterns]
     return [{**claims, key: value} for value in (unnamed, *fitting)]
+
+
+def conditions_of(statement: Statement) -> Iterator[tuple[str, str, list[Any]]]:
+    """Operator, key and values of each of its conditions; what is no block of them is left out."""
+    condition = statement.get("Condition")
+    for operator, block in condition.items() if isinstance(condition, dict) else ():
+        for key, values in block.items() if isinstance(block, dict) else ():
+            yield operator, key, as_list(values)
 
 
 def principals(statement: Statement, kind: str) -> list[str]:

@@ -15,7 +15,7 @@ from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Self
 
-from webhook.iam.evaluation import principals
+from webhook.iam.evaluation import as_list, principals
 from webhook.iam.external import ExternalStatements
 from webhook.iam.statement import NOBODY
 from webhook.model.errors import InvalidPolicyError
@@ -104,8 +104,7 @@ class TrustPolicy:
     @cached_property
     def statements(self) -> list[Statement]:
         """All statements in their order; not to be changed."""
-        found = self.document.get("Statement", [])
-        return found if isinstance(found, list) else [found]  # IAM writes a list of one as the element alone
+        return as_list(self.document.get("Statement", []))
 
     @cached_property
     def placed(self) -> list[tuple[Place, Statement]]:

@@ -130,7 +130,7 @@ class WriteCycle:
         replaced = frozenset(self._desired.replaced_among(written | pending))
         if replaced:
             self._drop_replaced(replaced)
-        allowed = {*self._desired.addable_among({*wanted, *pending}), *self._cache.trusted}
+        allowed = self._writable({*wanted, *pending})
         batch = [one for one in pending if one in allowed]
         # What is trusted already comes first: the last room is not for newcomers.
         trusted = [one for one in wanted if one in self._cache.trusted]
@@ -153,6 +153,11 @@ class WriteCycle:
         if late := shown & recent_removals - due - pending:
             amendment = amended(due | self._unused(late))  # it fits: it only lacks more
         return _Plan(amendment, batch, removed, writes=True)
+
+    def _writable(self, subjects: set[Subject]) -> set[Subject]:
+        """Those that what is written may name: trusted already, or their namespace is known for certain."""
+        trusted = self._cache.trusted.keys()
+        return {*(subjects & trusted), *self._desired.addable_among(subjects - trusted)}
 
     def learn_from_others(self, written: Mapping[Subject, float], removed: Mapping[Subject, float]) -> None:
         """Take in what other replicas did: a read may be too old to show it, and grants may be pending for it."""
@@ -299,7 +304,7 @@ class WriteCycle:
 
     def _hold_back(self) -> float:
         """Fail grants that wait for the watch, which is interrupted; answers the seconds until the next try."""
-        allowed = {*self._desired.addable_among(self._pending.keys), *self._cache.trusted}
+        allowed = self._writable(set(self._pending.keys))
         held = [one for one in self._pending.keys if one not in allowed]
         self._pending.fail(Untrusted(self._role, FailureKind.UNAVAILABLE, NOT_CERTAIN), held)
         return _HELD_BACK if held else 0.0

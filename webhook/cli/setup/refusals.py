@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from webhook.cli.setup import policies
 from webhook.cli.setup.policies import rights_of, statements_of
-from webhook.cli.trust_statements import conditions_of
+from webhook.iam.evaluation import conditions_of
 from webhook.iam.external import effects_on_pod
 from webhook.iam.statement import OwnStatement
 from webhook.iam.trust_policy import canonical

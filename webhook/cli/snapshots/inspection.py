@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from webhook.cli.suggested_commands import PROGRAM_LABEL
+from webhook.kube.connection import MERGE_PATCH
 from webhook.kube.deployments import DeploymentObject
 from webhook.kube.errors import NotFoundError, RefusedError
 from webhook.kube.lists import listed
@@ -43,7 +44,6 @@ _SEEN_WITHIN = 90.0
 _LITTLE = {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"}
 _OWN = {"labelSelector": PROGRAM_LABEL}
 _DRY_RUN = {"dryRun": "All"}
-_MERGE = "application/merge-patch+json"
 _TOKEN_SECONDS = 600
 _RELEASE = "app.kubernetes.io/instance"
 _REGISTRATIONS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
@@ -149,7 +149,7 @@ class Inspection:
         patch = {"metadata": {"annotations": {ROLE_ARN_ANNOTATION: None}}}
         try:
             path = f"{collection}/{subject.service_account}"
-            found = await self._call(AnnotatedObject, "PATCH", path, patch, _MERGE, _DRY_RUN)
+            found = await self._call(AnnotatedObject, "PATCH", path, patch, MERGE_PATCH, _DRY_RUN)
         except NotFoundError:
             item = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": subject.service_account}}
             found = await self._call(AnnotatedObject, "POST", collection, item, query=_DRY_RUN)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webhook.cli.trust_statements import conditions_of, principals_of
-from webhook.iam.evaluation import conditions_hold, covers
+from webhook.cli.trust_statements import principals_of
+from webhook.iam.evaluation import conditions_hold, conditions_of, covers
 from webhook.iam.statement import ASSUME_WITH_TOKEN
 from webhook.iam.trust_policy import Place, TrustPolicy
 from webhook.model.names import AUDIENCE

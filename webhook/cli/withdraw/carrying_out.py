@@ -20,6 +20,7 @@ from webhook.cli.running import to_its_end
 from webhook.cli.withdraw.look import MARKS
 from webhook.cli.withdraw.rewriting import Rewriting
 from webhook.controller.leader_election import leader_lease
+from webhook.kube.connection import MERGE_PATCH
 from webhook.kube.errors import NotFoundError
 from webhook.model.aws_errors import AwsError
 from webhook.model.errors import ClusterError
@@ -84,7 +85,7 @@ async def _remove_marks(
     async def remove(one: MarkedDeployment) -> str:
         """Its pods stay (patch deployments)."""
         path = f"/apis/apps/v1/namespaces/{one.namespace}/deployments/{one.name}"
-        await _unless_gone(here.connection, "PATCH", path, patch, "application/merge-patch+json")
+        await _unless_gone(here.connection, "PATCH", path, patch, MERGE_PATCH)
         return ""
 
     what = {f"Deployment {one.namespace}/{one.name}: its notes": partial(remove, one) for one in deployments}
