@@ -44,18 +44,52 @@ def test_what_the_next_run_does_is_known_of_each_command() -> None:
     assert {command: next_run([command, "--output", "json"]) for command in commands} == NEXT_RUN
 
 
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["typer", "webhook.cli.output", "boto3"])
-def test_while_its_modules_load(module: str) -> None:
+def test_while_its_modules_load(module: str, ending: signal.Signals) -> None:
     """Python tells on standard error what it has loaded."""
     argv = [sys.executable, "-X", "importtime", "-m", "webhook", *SETUP]
     with subprocess.Popen(argv, env=PLAIN, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any(line.rstrip().endswith(f" {module}") for line in process.stderr), "loaded"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         printed = process.stderr.read()
     assert process.returncode == 130
     assert printed.splitlines()[-1] == LINE
     assert "Traceback" not in printed, printed
+
+
+HOSTILE_MOMENTS = {
+    "a class names its fields": "type('Model', (), {'field': Pressed()})",
+    "an object is destroyed": "Pressed()",
+}
+LOADER = """
+import signal, sys
+from webhook.cli import main
+
+class Pressed:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGINT)
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+class Loading:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            {moment}
+
+sys.meta_path.insert(0, Loading())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "boto3"])
+@pytest.mark.parametrize("moment", HOSTILE_MOMENTS)
+def test_where_python_makes_another_error_of_it_or_drops_it(moment: str, module: str) -> None:
+    program = LOADER.format(module=module, moment=HOSTILE_MOMENTS[moment])
+    argv = [sys.executable, "-c", program, *SETUP]
+    ended = subprocess.run(argv, env=PLAIN, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, f"{LINE}\n")
 
 
 def test_ctrl_c_does_not_wait_for_aws() -> None:

@@ -5,12 +5,12 @@
 files are shared by several: errors become one clear message and an exit code in `exits`.
 """
 
-from webhook.cli.exits import ended_by_ctrl_c
+from webhook.cli.exits import ended_by_ctrl_c, read_to_the_end
 
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it with one line, also while its modules load."""
-    with ended_by_ctrl_c():
+    with ended_by_ctrl_c(), read_to_the_end():
         from webhook.cli.app import main as run
 
         run()

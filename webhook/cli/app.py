@@ -15,7 +15,7 @@ from webhook.cli.adopt.command import adopt
 from webhook.cli.apply.command import apply
 from webhook.cli.config import check
 from webhook.cli.conformance.command import conformance
-from webhook.cli.exits import InterruptedByPersonError, explained, read_to_the_end
+from webhook.cli.exits import InterruptedByPersonError, explained
 from webhook.cli.migrate.command import migrate
 from webhook.cli.options import ANY
 from webhook.cli.plan.command import plan
@@ -130,5 +130,5 @@ app.add_typer(config, rich_help_panel="Look, and change nothing")
 
 def main() -> None:
     """Run the command line, with one clear message for what a person can correct."""
-    with read_to_the_end(), explained():
+    with explained():
         sys.exit(app(standalone_mode=False))

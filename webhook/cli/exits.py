@@ -41,6 +41,8 @@ class Exit(IntEnum):
         return cls.PROBLEMS if problems else cls.DONE
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 _CONTINUED = frozenset({"setup", "adopt", "apply", "migrate", "restart", "withdraw"})
 """Commands whose next run finds what is done, and does the rest."""
 
@@ -105,22 +107,33 @@ def next_run(typed: Sequence[str]) -> str:
 
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """End the process after Ctrl-C with a line on standard error and the exit code for it.
+    """End the process after Ctrl-C or SIGTERM with a line on standard error and the exit code for it.
 
-    The writes under way have ended before. Reads that other threads still wait for are dropped: a hanging one
-    would keep the terminal for many seconds.
+    It ends at once: Python would raise KeyboardInterrupt within a module that is loading, and a class of it
+    can make another error of that, or drop it. Where a coroutine runs, `running.run` lets the writes under way end
+    before. Reads that other threads still wait for are dropped: a hanging one would keep the terminal for many
+    seconds.
     """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupted)
     try:
         yield
     except (KeyboardInterrupt, InterruptedByPersonError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressing it twice gives one line too
-        with suppress(OSError):
-            sys.stdout.flush()
-        sys.stderr.write(f"interrupted: run the same command again, {next_run(sys.argv[1:])}\n")
-        sys.stderr.flush()
-        os._exit(Exit.INTERRUPTED)
+        _interrupted()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while Python shuts down
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)  # no traceback while Python shuts down
+
+
+def _interrupted(*_: object) -> Never:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # pressing it twice gives one line too
+    with suppress(OSError, RuntimeError):  # RuntimeError: it came in the middle of a write there
+        sys.stdout.flush()
+    line = f"interrupted: run the same command again, {next_run(sys.argv[1:])}\n"
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), line.encode())
+    os._exit(Exit.INTERRUPTED)
 
 
 def _end(code: Exit, *messages: str) -> Never:

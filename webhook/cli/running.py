@@ -32,7 +32,11 @@ def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
         with Progress(sys.stderr) as progress:
             return await command(progress)
 
-    return asyncio.run(work())
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio replaces this one, and no other
+    try:
+        return asyncio.run(work())
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 async def to_its_end(write: Coroutine[Any, Any, T]) -> T:
