@@ -122,6 +122,19 @@ async def test_a_holder_that_lost_its_lock_stops_and_does_not_touch_the_lease() 
     assert await store.get(NAME) == taken
 
 
+@in_virtual_time
+async def test_the_first_news_of_a_lease_that_was_deleted_and_created_again_is_learnt() -> None:
+    store = MemoryLeases()
+    learnt: list[Subject] = []
+    writes, reads = LeaseLock(store, "a"), LeaseLock(store, "b")
+    for number in range(3):
+        async with writes.hold(ROLE, _ignored, lambda: 0.0) as hold:
+            hold.remember({subject(number): 0.0}, {})
+        async with reads.hold(ROLE, lambda written, _: learnt.extend(written), lambda: 0.0):
+            assert learnt == [subject(number) for number in range(number + 1)]
+        del store.leases[NAME]
+
+
 class _LosesAnAnswer(MemoryLeases):
     """An API server whose connection breaks once, after it has stored what was sent."""
 

@@ -16,6 +16,7 @@ different machines are never compared.
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -43,7 +44,7 @@ class Lease:
     holder: str | None = None
     waiter: str | None = None
     renewals: int = 0
-    """Counts acquisitions and renewals, so that an observer sees each."""
+    """Counts acquisitions and renewals from a random number on, so that an observer sees each."""
     written: Mapping[Subject, float] = field(default_factory=dict)
     """Subjects written to the role in the last minute, and how many seconds before this was stored."""
     removed: Mapping[Subject, float] = field(default_factory=dict)
@@ -161,7 +162,8 @@ class Candidate:
         now, mine = self.clock(), self.wanted
         found = await self.store.get(mine.name)
         if found is None:
-            acquired = await self.store.create(replace(mine, renewals=1))
+            # Not from 1: one that was deleted and created again would repeat the numbers that others have seen.
+            acquired = await self.store.create(replace(mine, renewals=random.getrandbits(32)))
         else:
             kept = self.on_read(found)
             observed.observe(found, now)
