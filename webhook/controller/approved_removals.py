@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_GONE = 2 * REMEMBERED
+"""Seconds without a sight of it after which a removal is done: no read is so old, however late it is looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedRemoval:
@@ -83,12 +86,12 @@ class ApprovedRemovals:
         return trusted + (len(self._associations.subjects) if self._associations else 0) - pending
 
     def refresh(self) -> None:
-        """Withdraw what is wanted again, and what is gone for longer than a read can be old."""
+        """Withdraw what is wanted again, and what is gone for long."""
         now, unused = self._clock(), self._unused.entries
         self._approved = {
             entry: replace(one, seen=now) if entry in unused else one
             for entry, one in self._approved.items()
-            if entry in unused or (now - one.seen < 2 * REMEMBERED and self._unused.may_remove(entry))
+            if entry in unused or (now - one.seen < _GONE and self._unused.may_remove(entry))
         }
 
     def approve(self, confirmed: Mapping[Entry, ConfirmedRemoval]) -> None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from webhook.coordination.lock import REMEMBERED
 from webhook.runtime.clock import loop_clock
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from webhook.runtime.clock import Clock
 
 K = TypeVar("K")
+
+_DEFERRED = 60.0
+"""Seconds that an approved removal waits after a review asked: by then the watch shows the namespace it saw."""
 
 
 def _now() -> float:
@@ -126,7 +128,7 @@ class PendingRemovals:
     def approve(self, subjects: Iterable[Subject], pending: AbstractSet[Subject], now: float) -> None:
         """Approve these in place of all before. One with a `pending` grant waits, as if a review asked for it."""
         self._approved = frozenset(subjects)
-        self._asked = {subject: at for subject, at in self._asked.items() if at > now - REMEMBERED}
+        self._asked = {subject: at for subject, at in self._asked.items() if at > now - _DEFERRED}
         for subject in self._approved & pending:
             self.defer(subject, now)
 
@@ -144,7 +146,7 @@ class PendingRemovals:
         """Whether `subject` is to be removed with the next write, by what is known now."""
         if subject not in self._approved or subject in pending:
             return False
-        return self._asked.get(subject, float("-inf")) <= now - REMEMBERED and self._may_remove(subject)
+        return self._asked.get(subject, float("-inf")) <= now - _DEFERRED and self._may_remove(subject)
 
     def due(self, pending: AbstractSet[Subject], now: float) -> frozenset[Subject]:
         """All that are due."""
