@@ -16,6 +16,12 @@ from webhook.model.bindings import ExistingAnnotation, Mode
 ROLE = role()
 SUBJECT = subject(1)
 EXTERNAL_ROLE = "arn:aws:iam::123456789012:role/made-by-hand"
+FILLER = {
+    "Effect": "Allow",
+    "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+    "Action": "sts:AssumeRole",
+    "Condition": {"StringEquals": {"sts:ExternalId": "x" * 1500}},
+}
 
 
 @in_virtual_time
@@ -149,6 +155,23 @@ async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> N
         wrong_pods = [one for one in world.events.written if one.reason == "RunsWithAnotherRole"]
         assert [one.about.name for one in wrong_pods] == ["before"]
         assert f"runs with {wrong}," in wrong_pods[0].message
+
+
+@in_virtual_time
+async def test_where_the_role_that_a_review_named_proves_full_the_annotation_moves_with_the_trust() -> None:
+    world = World(labelled(*pool(3)))
+    named, home, _ = world.bindings[0].roles_in_order(SUBJECT)
+    async with world.running():
+        world.iam.edit(named, lambda document: document["Statement"].append(FILLER))
+        world.iam.have(Trouble.HANGS)
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, named.value)
+        await asyncio.sleep(5)
+        world.iam.recover()
+        await asyncio.sleep(15)
+        assert world.homes(SUBJECT) == [home]
+        assert world.cluster.annotation(SUBJECT) == home.value
+        assert now() < INTERVAL, "no pass was needed"
 
 
 @in_virtual_time

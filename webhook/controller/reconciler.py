@@ -76,6 +76,7 @@ class Reconciler:
         self._progress = progress = progress or Progress()
         self.pods = PodsWithoutIdentity(cache, cluster, events, progress)
         cache.on_change(self._note)
+        grants.on_trusted(self._note_unless_annotated)
 
     async def run(self, interval: float) -> None:
         """A pass at start and every `interval` seconds, and a check of each namespace that changes."""
@@ -98,6 +99,15 @@ class Reconciler:
     def _note(self, namespace: str) -> None:
         self._changed[namespace] = None
         self._wake.set()
+
+    def _note_unless_annotated(self, subject: Subject, role: RoleArn) -> None:
+        """Check the namespace of a subject whose annotation does not name the role that trusts it.
+
+        So it is where a review waited no longer, and the role that it named has proved full.
+        """
+        account = self._cache.account(subject)
+        if account is not None and not _names(role, account):
+            self._note(subject.namespace)
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):

@@ -17,7 +17,7 @@ from webhook.runtime.clock import loop_clock
 from webhook.telemetry import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from webhook.iam.role_writer import RoleWriter
     from webhook.model.decisions import Grant
@@ -36,8 +36,13 @@ class Grants:
         self._since: dict[Subject, float] = {}
         """Since when each subject waits. One that every role has refused waits too, until there is room."""
         self._closing = False
+        self._on_trusted: list[Callable[[Subject, RoleArn], None]] = []
         metrics.grants_pending.set_function(lambda: len(self._since))
         metrics.grant_longest_wait.set_function(lambda: (now := clock()) - min(self._since.values(), default=now))
+
+    def on_trusted(self, listener: Callable[[Subject, RoleArn], None]) -> None:
+        """Call `listener` each time that a subject came to be trusted, with its role."""
+        self._on_trusted.append(listener)
 
     def likely_role(self, grant: Grant) -> RoleArn:
         """The role that the subject gets by what is known now; makes no call and changes nothing."""
@@ -196,3 +201,6 @@ class Grants:
         outcome = None if task.cancelled() else task.result()
         if isinstance(outcome, Trusted) or (outcome and outcome.kind is FailureKind.LEFT_TO_LEADER):
             self._since.pop(subject, None)
+        if isinstance(outcome, Trusted):
+            for listener in self._on_trusted:
+                listener(subject, outcome.role)

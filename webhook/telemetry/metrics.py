@@ -153,7 +153,7 @@ for _outcome in ("rolled_out", "did_not_help", "timed_out"):
     deployments_restarted.labels(_outcome)
 accounts_annotated_late = _counter(
     "service_accounts_annotated_late",
-    "ServiceAccounts annotated after their creation, because the webhook did not review it.",
+    "ServiceAccounts annotated after their creation: no review had named the role that trusts them.",
 )
 leading = _gauge(
     "leading",
