@@ -31,8 +31,8 @@ The columns:
 - trusted: STS accepted a token of the ServiceAccount for the role in its annotation (without an annotation: for
   any of the roles).
 - lost: STS accepted none, after {{quiet:.0f}} s without a call of IAM.
-- no identity: pods created without AWS_ROLE_ARN. They never get it without a restart. [burst.json](burst.json) has
-  how many of their ServiceAccounts had no annotation.
+- no identity: pods created without AWS_ROLE_ARN, or with a role that proved full and is annotated no longer. They
+  never get it without a restart. [burst.json](burst.json) has how many ServiceAccounts had no annotation.
 - CREATE: of the ServiceAccount, as its client sees it.
 - to trusted: from the sending of that CREATE to the write from which on the policy always names the subject; 0 if
   it was trusted before the CREATE. Of the trusted ones only.

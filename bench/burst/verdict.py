@@ -9,7 +9,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bench.burst.load import Made
+from bench.burst.load import ROLE_ANNOTATION, Made
 from bench.figures import percentile
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.pods import environment_of
@@ -28,9 +28,9 @@ class Verdict(msgspec.Struct, frozen=True):
     """STS took a token of the ServiceAccount for the role in its annotation, or without one for any role."""
     lost: int
     pods_without_identity: int
-    """Pods that were made without AWS_ROLE_ARN."""
+    """Pods that were made without AWS_ROLE_ARN, or with another role than their ServiceAccount has at the end."""
     accounts_without_annotation: int
-    """Why, unless EKS's webhook had not seen the annotation yet."""
+    """Why, unless EKS's webhook had not seen the annotation yet, or the annotation moved to another role."""
     create_p50: float
     create_p99: float
     create_max: float
@@ -50,7 +50,8 @@ def judge(space: Space, roles: list[str], made: list[Made]) -> Verdict:
     """Ask STS and the history; `roles` are names."""
     log = [record for record in space.aws.log if record.service == "iam"]
     writes = [write for role in roles for write in space.aws.history(role)[1:]]
-    accepted = _accepted(space, made)
+    annotated = _annotated(space)
+    accepted = _accepted(space, made, annotated)
     since = _trusted_since(space, roles)
     waits = [
         max(since[one.namespace] - one.asked, 0.0)
@@ -62,7 +63,7 @@ def judge(space: Space, roles: list[str], made: list[Made]) -> Verdict:
         control_planes=len(made),
         trusted=len(accepted),
         lost=len(made) - len(accepted),
-        pods_without_identity=len(made) - _pods_with_identity(space, len(made)),
+        pods_without_identity=len(made) - _pods_with_identity(space, annotated, len(made)),
         accounts_without_annotation=sum(not one.role for one in made),
         create_p50=percentile(creates, 0.5),
         create_p99=percentile(creates, 0.99),
@@ -77,8 +78,15 @@ def judge(space: Space, roles: list[str], made: list[Made]) -> Verdict:
     )
 
 
-def _pods_with_identity(space: Space, count: int) -> int:
-    """Wait until each Deployment has its pod, and count those with AWS_ROLE_ARN."""
+def _annotated(space: Space) -> dict[str, str]:
+    """The role that each namespace's ServiceAccount names now, where it names one."""
+    found = space.cluster.api.get("/api/v1/serviceaccounts", fieldSelector=f"metadata.name={SERVICE_ACCOUNT}")
+    named = {one["metadata"]["namespace"]: one["metadata"].get("annotations", {}) for one in found["items"]}
+    return {namespace: role for namespace, one in named.items() if (role := one.get(ROLE_ANNOTATION))}
+
+
+def _pods_with_identity(space: Space, annotated: dict[str, str], count: int) -> int:
+    """Wait until each Deployment has its pod, and count those with the role that is annotated now."""
     selector = f"spec.serviceAccountName={SERVICE_ACCOUNT}"
 
     def pods() -> list[Any] | None:
@@ -86,16 +94,18 @@ def _pods_with_identity(space: Space, count: int) -> int:
         return found if len(found) >= count else None
 
     found = eventually(pods, f"{count} pods exist", timeout=PODS_TIMEOUT_S)
-    return sum("AWS_ROLE_ARN" in environment_of(pod) for pod in found)
+    roles = [(pod["metadata"]["namespace"], environment_of(pod).get("AWS_ROLE_ARN")) for pod in found]
+    return sum(role is not None and annotated.get(namespace) == role for namespace, role in roles)
 
 
-def _accepted(space: Space, made: list[Made]) -> set[str]:
+def _accepted(space: Space, made: list[Made], annotated: dict[str, str]) -> set[str]:
     """The namespaces whose ServiceAccount STS gives a session."""
     sts = space.aws.client("sts", space.aws.root, Config(signature_version=UNSIGNED, max_pool_connections=8))
 
     def accepts(one: Made) -> bool:
         token = space.cluster.token(one.namespace, SERVICE_ACCOUNT, audience=AUDIENCE)
-        for role in [one.role] if one.role else space.roles:
+        named = annotated.get(one.namespace)
+        for role in [named] if named else space.roles:
             try:
                 sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="burst", WebIdentityToken=token)
             except ClientError:
