@@ -12,6 +12,7 @@ from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
 from tests.support.worlds import INTERVAL, World, labelled
 from webhook.model.bindings import ExistingAnnotation, Mode
+from webhook.model.names import RoleArn
 
 ROLE = role()
 SUBJECT = subject(1)
@@ -141,7 +142,7 @@ async def test_an_annotation_moves_to_the_role_of_the_pool_that_trusts_it() -> N
     world = World(labelled(*roles))
     wrong = world.bindings[0].roles_in_order(SUBJECT)[1]
     home = world.bindings[0].roles_in_order(SUBJECT)[2]
-    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([SUBJECT])))
+    _have_trusted(world, home)
     world.iam.limit = world.iam.answered_limit = 1
     async with world.running():
         world.cluster.run_pod(SUBJECT, "before", has_identity=True, role=wrong.value)
@@ -172,6 +173,25 @@ async def test_where_the_role_that_a_review_named_proves_full_the_annotation_mov
         assert world.homes(SUBJECT) == [home]
         assert world.cluster.annotation(SUBJECT) == home.value
         assert now() < INTERVAL, "no pass was needed"
+
+
+@in_virtual_time
+async def test_replicas_that_know_of_trust_in_different_roles_do_not_move_the_annotation_back_and_forth() -> None:
+    one = World(labelled(*pool(2)), replica="a")
+    other = World(labelled(*pool(2)), replica="b", before=one)
+    roles = one.bindings[0].roles_in_order(SUBJECT)
+    async with one.running(), other.running():
+        for home, world in zip(roles, (one, other), strict=True):
+            _have_trusted(one, home)
+            world.writers[home].enqueue()
+            await asyncio.sleep(2)
+        one.cluster.add_namespace(SUBJECT.namespace)
+        one.cluster.add_account(SUBJECT, roles[0].value)
+        await asyncio.sleep(3 * INTERVAL)
+        assert RoleArn(one.cluster.annotation(SUBJECT) or "") in one.homes(SUBJECT)
+        assert len(one.cluster.annotated) <= 4, (
+            "each replica moves it once a pass, until both have read both roles"
+        )
 
 
 @in_virtual_time
@@ -276,6 +296,10 @@ async def test_trust_that_was_removed_externally_is_restored_without_a_change_in
         await asyncio.sleep(INTERVAL + 1)
         assert world.homes(SUBJECT) == [ROLE]
         assert_writes_were_careful(world.iam, own_in, {SUBJECT})
+
+
+def _have_trusted(world: World, home: RoleArn) -> None:
+    world.iam.edit(home, lambda document: document["Statement"].append(own_in(home).render([SUBJECT])))
 
 
 def _settle_with_what_is_not_ours(world: World) -> None:

@@ -72,6 +72,12 @@ class Reconciler:
         self._is_hurried = False
         self._late: OrderedDict[Subject, None] = OrderedDict()
         self._annotating: set[Subject] = set()
+        self._moved: set[Subject] = set()
+        """ServiceAccounts whose annotation was moved to another role since the last pass.
+
+        It moves once a pass. Two replicas may each know of trust that the other has not read yet: they would move
+        it back and forth.
+        """
         self._annotators: list[asyncio.Task[None]] = []
         self._progress = progress = progress or Progress()
         self.pods = PodsWithoutIdentity(cache, cluster, events, progress)
@@ -111,6 +117,7 @@ class Reconciler:
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
+            self._moved.clear()
             self._grants.enqueue()
             self._grants.forget_refused(self._cache.wanted())
             self._changed.update(dict.fromkeys(self._cache.namespaces_with_grants()))
@@ -152,7 +159,8 @@ class Reconciler:
         known = self._grants.start(grant)
         if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
-        if grant.annotated is None or (known and known.role != grant.annotated):
+        is_to_move = known is not None and known.role != grant.annotated and grant.subject not in self._moved
+        if grant.annotated is None or is_to_move:
             self._late[grant.subject] = None
             self._start_annotating()
 
@@ -186,6 +194,8 @@ class Reconciler:
         if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
             return
         if seen and await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
+            if seen.role_annotation is not None:
+                self._moved.add(subject)
             self._report_annotated(subject, outcome.role)
             await self.pods.find_of(subject)
 
