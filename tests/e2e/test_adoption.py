@@ -116,6 +116,25 @@ def test_interrupted_after_each_write_in_turn_it_continues_and_no_client_is_refu
         assert clients.seen.refusals == []
 
 
+@pytest.mark.proof
+def test_what_was_adopted_and_is_withdrawn_with_its_access_kept_serves_every_client_on() -> None:
+    with by_hand(1, irsa=4, associated=2, wild=2) as place:
+        adopt_all(place)
+        space, person, kept = place.space, place.person(), (PODS, WILD, *place.roles)
+        with PodClients(space) as clients:
+            clients.wait_until_all_have_called(60)
+            withdrawn = person("withdraw", "--keep-access", "--approve", "-o", "json")
+            assert (withdrawn.code, withdrawn.document["problems"]) == (DONE, []), withdrawn
+            clients.wait_until_all_have_called(60)
+            assert clients.seen.refusals == []
+        sids = [str(one.get("Sid", "")) for role in kept for one in place.statements(role)]
+        assert not [sid for sid in sids if sid.startswith("MxpIdentity")]
+        assert {tuple(one.tags) for one in space.aws.associations(EKS_CLUSTER)} == {()}
+        assert person("withdraw", "--keep-access").out == "nothing is left, problems: 0\n"
+        assert person(*ALL, "--approve").code == DONE, "who comes back adopts what was kept"
+        assert_adopted(place)
+
+
 def test_what_a_wildcard_allowed_and_no_binding_wants_is_named_before_it_loses_access() -> None:
     with by_hand(1, irsa=1, associated=0, wild=1, deployments=False) as place:
         space, person = place.space, place.person()
