@@ -15,6 +15,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from tests.e2e.observe import annotation, external_parts, is_trusted
 from tests.e2e.scenes import LARGE_QUOTA, bare_space, unregister
+from webhook.coordination.leases import DURATION
 
 CONTROL_PLANES = 30
 AT_ONCE = 10
@@ -48,7 +49,8 @@ def _burst_and_kill(space: Space, policy: str, seed: int) -> None:
         space.register(f"https://127.0.0.1:{balancer.port}/mutate", "Fail" if policy == "Fail" else "Ignore")
         space.aws.switch_on(Latency(seconds=IAM_S, actions=("GetRole", "UpdateAssumeRolePolicy")))
         made = [pool.submit(_create, space, number) for number in range(CONTROL_PLANES)]
-        space.aws.wait_until(lambda: bool(space.aws.in_flight))
+        # The replica of the burst before may have been killed while it held the role's Lease.
+        space.aws.wait_until(lambda: bool(space.aws.in_flight), 2 * DURATION)
         with pytest.raises(TimeoutError):
             space.aws.wait_until(lambda: False, kill_at)
         first.process.signal(signal.SIGKILL)
