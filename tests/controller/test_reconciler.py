@@ -12,7 +12,7 @@ from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import INTERVAL, World, labelled, of_team
+from tests.support.worlds import GRACE, INTERVAL, World, labelled, of_team
 from webhook.coordination.lock import LeaseLock
 from webhook.model.bindings import ExistingAnnotation, Mode
 from webhook.model.names import RoleArn
@@ -268,6 +268,45 @@ async def test_replicas_that_wait_for_the_same_trust_annotate_its_service_accoun
         await asyncio.sleep(INTERVAL / 2)
         assert one.cluster.annotated == [(SUBJECT, ROLE)]
         assert one.events.reasons() == ["AnnotatedLate"]
+
+
+@in_virtual_time
+async def test_trust_that_is_not_certain_is_asked_for_once_a_pass_while_its_annotation_cannot_be_written() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
+        await asyncio.sleep(2 * INTERVAL)
+        world.cluster.remove_namespace(SUBJECT)
+        world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(GRACE + INTERVAL)
+        world.iam.recover()
+        world.cluster.failing_annotations = float("inf")
+        world.cluster.add_namespace(SUBJECT.namespace, uid="uid-2")
+        world.cluster.add_account(SUBJECT)
+        world.iam.calls.clear()
+        await asyncio.sleep(INTERVAL)
+        assert world.homes(SUBJECT) == [ROLE]
+        assert len(world.iam.made("read")) <= 10
+        assert len(world.cluster.patches) <= 5
+
+
+@in_virtual_time
+async def test_an_association_that_eks_has_not_deleted_yet_is_not_asked_for_without_a_pause() -> None:
+    world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
+    world.eks.put(SUBJECT, EXTERNAL_ROLE)
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
+        await asyncio.sleep(2 * INTERVAL + 10)
+        world.eks.in_use_after_delete = 30
+        world.eks.drop(SUBJECT)
+        world.eks.calls.clear()
+        world.cluster.add_namespace(SUBJECT.namespace, touched="yes")
+        await asyncio.sleep(30)
+        assert world.eks.calls["create"] <= 2
+        await asyncio.sleep(INTERVAL)
+        assert world.eks.now[SUBJECT].role == ROLE.value
 
 
 @in_virtual_time

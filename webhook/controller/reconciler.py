@@ -109,10 +109,13 @@ class Reconciler:
     def _note_unless_annotated(self, subject: Subject, role: RoleArn) -> None:
         """Check the namespace of a subject whose annotation does not name the role that trusts it.
 
-        So it is where a review waited no longer, and the role that it named has proved full.
+        So it is where a review waited no longer, and the role that it named has proved full. Where the trust is
+        not certain, the check would only ask for it again.
         """
-        account = self._cache.account(subject)
-        if account is not None and not _names(role, account):
+        grant, account = self._cache.grant(subject), self._cache.account(subject)
+        if grant is None or account is None or not grant.binding.annotates or _names(role, account):
+            return
+        if self._grants.known(grant):
             self._note(subject.namespace)
 
     async def _pass(self) -> None:
