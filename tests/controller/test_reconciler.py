@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.invariants import assert_writes_were_careful
+from tests.support.locks import MemoryLeases
 from tests.support.simulated_iam import SimulatedIam, Trouble
 from tests.support.sites import binding, own_in, pool, role, subject
 from tests.support.virtual_time import in_virtual_time, now
-from tests.support.worlds import INTERVAL, World, labelled
+from tests.support.worlds import GRACE, INTERVAL, World, labelled, of_team
+from webhook.coordination.lock import LeaseLock
 from webhook.model.bindings import ExistingAnnotation, Mode
 from webhook.model.names import RoleArn
+
+if TYPE_CHECKING:
+    from webhook.model.bindings import Binding
 
 ROLE = role()
 SUBJECT = subject(1)
@@ -190,6 +196,117 @@ async def test_replicas_that_know_of_trust_in_different_roles_do_not_move_the_an
         await asyncio.sleep(3 * INTERVAL)
         assert RoleArn(one.cluster.annotation(SUBJECT) or "") in one.homes(SUBJECT)
         assert len(one.cluster.annotated) <= 4, "once a pass"
+
+
+@in_virtual_time
+async def test_an_annotation_that_is_stripped_again_and_again_is_put_back_once_a_pass() -> None:
+    world = World()
+
+    async def strip_again_and_again() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            world.cluster.add_account(SUBJECT)
+
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace)
+        stripping = asyncio.create_task(strip_again_and_again())
+        await asyncio.sleep(5 * INTERVAL)
+        stripping.cancel()
+        assert 5 <= len(world.cluster.annotated) <= 6
+        await asyncio.sleep(INTERVAL)
+        assert world.cluster.annotation(SUBJECT) == ROLE.value
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(
+            [labelled(role("old"), existing=ExistingAnnotation.OVERRIDE)],
+            [labelled(role("new"), existing=ExistingAnnotation.OVERRIDE)],
+            id="another role, and both override",
+        ),
+        pytest.param(
+            [labelled(), of_team("red")], [of_team("red"), labelled()], id="the bindings in another order"
+        ),
+    ],
+)
+@in_virtual_time
+async def test_replicas_of_two_configurations_write_an_annotation_once_a_pass_each(
+    old: list[Binding], new: list[Binding]
+) -> None:
+    one = World(*old, replica="a")
+    other = World(*new, replica="b", before=one)
+    async with one.running(), other.running():
+        one.cluster.add_namespace(SUBJECT.namespace, team="red")
+        one.cluster.add_account(SUBJECT)
+        await asyncio.sleep(5 * INTERVAL)
+        assert len(one.cluster.annotated) <= 1 + 2 * 6
+
+
+@in_virtual_time
+async def test_an_annotation_moves_at_once_each_time_that_its_namespace_moves_to_another_binding() -> None:
+    world = World(of_team("red"), of_team("blue"))
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace, team="red")
+        world.cluster.add_account(SUBJECT)
+        await asyncio.sleep(1)
+        for team in ("blue", "red"):
+            world.cluster.add_namespace(SUBJECT.namespace, team=team)
+            await asyncio.sleep(1)
+            assert world.cluster.annotation(SUBJECT) == role(team).value
+
+
+@in_virtual_time
+async def test_replicas_that_wait_for_the_same_trust_annotate_its_service_account_once() -> None:
+    leases = MemoryLeases()
+    one = World(replica="a", lock=LeaseLock(leases, "a"))
+    other = World(replica="b", before=one, lock=LeaseLock(leases, "b"))
+    async with one.running(), other.running():
+        one.iam.latency = 1
+        one.cluster.add_namespace(SUBJECT.namespace)
+        one.cluster.add_account(SUBJECT)
+        await asyncio.sleep(INTERVAL / 2)
+        assert one.cluster.annotated == [(SUBJECT, ROLE)]
+        assert one.events.reasons() == ["AnnotatedLate"]
+
+
+@in_virtual_time
+async def test_trust_that_is_not_certain_is_asked_for_once_a_pass_while_its_annotation_cannot_be_written() -> None:
+    world = World()
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT, ROLE.value)
+        await asyncio.sleep(2 * INTERVAL)
+        world.cluster.remove_namespace(SUBJECT)
+        world.iam.have(Trouble.HANGS, "write")
+        await asyncio.sleep(GRACE + INTERVAL)
+        world.iam.recover()
+        world.cluster.failing_annotations = float("inf")
+        world.cluster.add_namespace(SUBJECT.namespace, uid="uid-2")
+        world.cluster.add_account(SUBJECT)
+        world.iam.calls.clear()
+        await asyncio.sleep(INTERVAL)
+        assert world.homes(SUBJECT) == [ROLE]
+        assert len(world.iam.made("read")) <= 10
+        assert len(world.cluster.patches) <= 5
+
+
+@in_virtual_time
+async def test_an_association_that_eks_has_not_deleted_yet_is_not_asked_for_without_a_pause() -> None:
+    world = World(binding(ROLE, mode=Mode.POD_IDENTITY))
+    world.eks.put(SUBJECT, EXTERNAL_ROLE)
+    async with world.running():
+        world.cluster.add_namespace(SUBJECT.namespace)
+        world.cluster.add_account(SUBJECT)
+        await asyncio.sleep(2 * INTERVAL + 10)
+        world.eks.in_use_after_delete = 30
+        world.eks.drop(SUBJECT)
+        world.eks.calls.clear()
+        world.cluster.add_namespace(SUBJECT.namespace, touched="yes")
+        await asyncio.sleep(30)
+        assert world.eks.calls["create"] <= 2
+        await asyncio.sleep(INTERVAL)
+        assert world.eks.now[SUBJECT].role == ROLE.value
 
 
 @in_virtual_time

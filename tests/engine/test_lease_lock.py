@@ -173,3 +173,31 @@ async def test_a_lock_whose_release_was_stored_without_an_answer_is_not_taken_ba
         assert await hold.renew()
         assert store.leases[NAME].holder == "b"
         assert store.leases[NAME].written == {subject(1): 0.0}
+
+
+class _EditedBeforeEachWrite(MemoryLeases):
+    """An API server where another client edits the Lease again and again, up to some moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.edited_until = 0.0
+        self.writes = 0
+
+    async def update(self, lease: Lease) -> Lease | None:
+        await asyncio.sleep(0.01)
+        self.writes += 1
+        if now() < self.edited_until:
+            self._store(self.leases[lease.name])
+        return await super().update(lease)
+
+
+@in_virtual_time
+async def test_a_holder_whose_lease_is_edited_before_each_write_pauses_and_gives_up() -> None:
+    store = _EditedBeforeEachWrite()
+    async with LeaseLock(store, "a").hold(ROLE, _ignored, lambda: 0.0) as hold:
+        store.edited_until = 2 * DURATION
+        with pytest.raises(LockError, match="changed before each of"):
+            await hold.renew()
+        hold.remember({subject(1): 0.0}, {})
+    assert now() < DURATION + 1
+    assert store.writes <= 12 * DURATION, "five each half second"

@@ -72,11 +72,11 @@ class Reconciler:
         self._is_hurried = False
         self._late: OrderedDict[Subject, None] = OrderedDict()
         self._annotating: set[Subject] = set()
-        self._moved: set[Subject] = set()
-        """ServiceAccounts whose annotation was moved to another role since the last pass.
+        self._replaced: set[tuple[Subject, str | None]] = set()
+        """The annotations that were replaced since the last pass, None where there was none.
 
-        It moves once a pass. Two replicas may each know of trust that the other has not read yet: they would move
-        it back and forth.
+        Each is replaced once a pass, however often it comes back: by a tool that removes the annotation, or by a
+        replica that has another configuration, or knows of trust that this one has not read yet.
         """
         self._annotators: list[asyncio.Task[None]] = []
         self._progress = progress = progress or Progress()
@@ -109,15 +109,18 @@ class Reconciler:
     def _note_unless_annotated(self, subject: Subject, role: RoleArn) -> None:
         """Check the namespace of a subject whose annotation does not name the role that trusts it.
 
-        So it is where a review waited no longer, and the role that it named has proved full.
+        So it is where a review waited no longer, and the role that it named has proved full. Where the trust is
+        not certain, the check would only ask for it again.
         """
-        account = self._cache.account(subject)
-        if account is not None and not _names(role, account):
+        grant, account = self._cache.grant(subject), self._cache.account(subject)
+        if grant is None or account is None or not grant.binding.annotates or _names(role, account):
+            return
+        if self._grants.known(grant):
             self._note(subject.namespace)
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):
-            self._moved.clear()
+            self._replaced.clear()
             self._grants.enqueue()
             self._grants.forget_refused(self._cache.wanted())
             self._changed.update(dict.fromkeys(self._cache.namespaces_with_grants()))
@@ -159,8 +162,7 @@ class Reconciler:
         known = self._grants.start(grant)
         if account is None or not grant.binding.annotates or grant.subject in self._annotating:
             return
-        is_to_move = known is not None and known.role != grant.annotated and grant.subject not in self._moved
-        if grant.annotated is None or is_to_move:
+        if grant.annotated is None or (known and known.role != grant.annotated):
             self._late[grant.subject] = None
             self._start_annotating()
 
@@ -191,11 +193,12 @@ class Reconciler:
         if (grant := self._grant(subject)) is None or outcome.role not in grant.binding.roles:
             return
         seen = self._cache.account(subject)
+        if seen is None or _names(outcome.role, seen) or (subject, seen.role_annotation) in self._replaced:
+            return
         if not isinstance(outcome, Trusted) and any(_names(role, seen) for role in grant.binding.roles):
             return
-        if seen and await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
-            if seen.role_annotation is not None:
-                self._moved.add(subject)
+        if await self._cluster.annotate(subject, outcome.role, seen.role_annotation):
+            self._replaced.add((subject, seen.role_annotation))
             self._report_annotated(subject, outcome.role)
             await self.pods.find_of(subject)
 

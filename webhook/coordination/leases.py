@@ -22,6 +22,8 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
+from webhook.model.errors import ClusterError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -33,6 +35,9 @@ DURATION = 10.0
 """Seconds that any Lease is held without renewal: those of the roles, and the leader's."""
 
 DIGEST_LENGTH = 16
+
+_TRIES = 5
+"""How often a held Lease that changes before each write is written again at once; then its holder pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +119,12 @@ class HeldLease:
     async def store(self, change: Callable[[Lease], Lease | None]) -> bool:
         """Renew it, changed by `change`. False where another replica holds it, or `change` answers None.
 
-        An external edit, or a renewal whose answer was lost, does not end the holding. Raises ClusterError.
+        An external edit, or a renewal whose answer was lost, does not end the holding. Raises ClusterError, also
+        where an edit comes before each write.
         """
-        while (changed := change(self.lease)) is not None:
+        for _ in range(_TRIES):
+            if (changed := change(self.lease)) is None:
+                return False
             asked = self._clock()
             stored = await self._store.update(replace(changed, renewals=self.lease.renewals + 1))
             if stored is not None:
@@ -127,7 +135,7 @@ class HeldLease:
             if found is None or found.holder != self.lease.holder:
                 return False
             self.lease = found
-        return False
+        raise ClusterError(f"Lease {self.lease.name} was changed before each of {_TRIES} writes")
 
 
 @dataclass(frozen=True, slots=True)
