@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import typer.main
@@ -92,6 +93,17 @@ def test_where_python_makes_another_error_of_it_or_drops_it(moment: str, module:
     assert (ended.returncode, ended.stderr) == (130, f"{LINE}\n")
 
 
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
+def test_while_python_shuts_down(ending: str) -> None:
+    """It waits then for threads, whose reads may hang."""
+    at_the_end = f"import atexit, signal; atexit.register(signal.raise_signal, signal.{ending})"
+    program = f"{at_the_end}; from webhook.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "version"], env=PLAIN, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (130, f"{AGAIN}it begins anew\n")
+
+
 def test_ctrl_c_does_not_wait_for_aws() -> None:
     with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
         process = start(*SETUP, env=aws.environment(base=PLAIN))
@@ -100,6 +112,37 @@ def test_ctrl_c_does_not_wait_for_aws() -> None:
         _, printed = process.communicate(timeout=60)
         aws.wait_until(lambda: not aws.in_flight)
         assert aws.count("GetRole") < 3, "it is not tried five times"
+    assert (process.returncode, printed.splitlines()[-1]) == (130, LINE)
+
+
+IN_BACKGROUND = ("/bin/sh", "-c", """trap '' INT; exec "$@\"""", "sh", sys.executable, "-m", "webhook", *SETUP)
+"""As a script's shell starts it with `&`."""
+
+
+def test_a_job_in_background_of_a_script_goes_on_where_ctrl_c_ends_the_script() -> None:
+    with AwsStandIn() as aws, aws.fault(Latency(actions=("GetRole",), seconds=1)):
+        env = aws.environment(base={**PLAIN, "PYTHONPROFILEIMPORTTIME": "1"})
+        with subprocess.Popen(IN_BACKGROUND, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            assert any(line.rstrip().endswith(b" typer") for line in process.stderr), "loaded"
+            process.send_signal(signal.SIGINT)
+            with process.stderr as printed, ThreadPoolExecutor() as thread:
+                rest = thread.submit(printed.read)
+                aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
+                process.send_signal(signal.SIGINT)
+                shown, _ = process.communicate(timeout=60)
+                assert AGAIN.encode() not in rest.result()
+    assert process.returncode == 3
+    assert shown
+
+
+def test_sigterm_ends_a_job_in_background_of_a_script_too() -> None:
+    with AwsStandIn() as aws, aws.fault(Hang(actions=("GetRole",))):
+        env = aws.environment(base=PLAIN)
+        with subprocess.Popen(IN_BACKGROUND, env=env, stderr=subprocess.PIPE, text=True) as process:
+            aws.wait_until(lambda: "GetRole" in aws.in_flight, timeout=30)
+            process.send_signal(signal.SIGTERM)
+            _, printed = process.communicate(timeout=60)
     assert (process.returncode, printed.splitlines()[-1]) == (130, LINE)
 
 

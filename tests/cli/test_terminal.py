@@ -69,6 +69,26 @@ def test_a_command_runs_whose_output_is_closed_and_a_full_disk_is_named(tmp_path
     assert said == ["Error: the output cannot be written: no space left on device"]
 
 
+def test_a_file_that_may_not_grow_is_named_as_a_full_disk_is(tmp_path: Path) -> None:
+    """Where a quota is used up too."""
+    limited = "export PYTHONDONTWRITEBYTECODE=1; ulimit -f 1"  # KiB
+    done = _bash(tmp_path, f"{limited}; python -m webhook --help >{tmp_path}/help; echo $?")
+    assert (done.stdout, done.stderr) == ("1\n", "Error: the output cannot be written: file too large\n")
+
+
+@pytest.mark.parametrize("errors", ["2>/dev/full", "2>&1 | true"])
+def test_an_exit_code_does_not_depend_on_whether_the_error_can_be_written(tmp_path: Path, errors: str) -> None:
+    done = _bash(tmp_path, f"python -m webhook config check {tmp_path}/none {errors}; echo ${{PIPESTATUS[0]}}")
+    assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+def test_nor_on_whether_what_it_waits_for_can_be_written(tmp_path: Path) -> None:
+    with AwsStandIn() as aws, aws.fault(Latency(actions=("GetOpenIDConnectProvider",), seconds=2)):
+        given = " ".join(f"{key}={value}" for key, value in aws.environment(base={}).items())
+        done = _bash(tmp_path, f"{given} python -m webhook {' '.join(SETUP)} 2>/dev/full >/dev/null; echo $?")
+    assert done.stdout == "3\n"
+
+
 def test_a_bar_shows_how_many_of_how_many() -> None:
     ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as stream:  # noqa: PTH123  a terminal has no path

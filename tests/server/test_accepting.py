@@ -40,6 +40,14 @@ async def test_a_port_that_is_closed_while_others_connect_ends_without_an_error(
 
 
 @on_sockets
+async def test_a_port_that_is_closed_before_it_accepts_ends_without_an_error() -> None:
+    """As by two signals while the program starts."""
+    listener = Listener(plain_application(Lifecycle(), Progress()), ("127.0.0.1", 0), "port", SHORT)
+    listener.stop()
+    await listener.listen()
+
+
+@on_sockets
 async def test_connections_are_accepted_again_after_a_bug_in_taking_one(monkeypatch: pytest.MonkeyPatch) -> None:
     admit, bugs = Connections.admit, iter([RuntimeError("a bug")])
 

@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Any, Never, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +42,9 @@ class Exit(IntEnum):
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk is full, the quota used up, the file as large as it may be."""
 
 _CONTINUED = frozenset({"setup", "adopt", "apply", "migrate", "restart", "withdraw"})
 """Commands whose next run finds what is done, and does the rest."""
@@ -79,18 +82,24 @@ def read_to_the_end() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         sys.exit(Exit.FAILED)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _NO_ROOM:
             raise
-        _drop_output()
+        _drop(sys.stdout)
         _end(Exit.FAILED, f"the output cannot be written: {str(error.strerror).lower()}")
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _drop(sys.stderr)
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
+    """Python flushes it once more at its end, and would end with 120 where that fails."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more at its end
+    os.dup2(nowhere, stream.fileno())
 
 
 class InterruptedByPersonError(Exception):
@@ -112,17 +121,23 @@ def ended_by_ctrl_c() -> Iterator[None]:
     It ends at once: Python would raise KeyboardInterrupt within a module that is loading, and a class of it
     can make another error of that, or drop it. Where a coroutine runs, `running.run` lets the writes under way end
     before. Reads that other threads still wait for are dropped: a hanging one would keep the terminal for many
-    seconds.
+    seconds. Python waits for them at its end, so that the signals are handled after the block too.
     """
-    for number in _SIGNALS:
-        signal.signal(number, _interrupted)
+    handle_signals(_interrupted)
     try:
         yield
     except (KeyboardInterrupt, InterruptedByPersonError):
         _interrupted()
-    finally:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)  # no traceback while Python shuts down
+
+
+def handle_signals(handler: Any) -> None:
+    """Have `handler` called by Ctrl-C and SIGTERM. One that is ignored stays so.
+
+    A script's shell has Ctrl-C ignored by its background jobs: it is meant for the script.
+    """
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _interrupted(*_: object) -> Never:
@@ -138,5 +153,6 @@ def _interrupted(*_: object) -> Never:
 
 def _end(code: Exit, *messages: str) -> Never:
     """End with a line for each message, however many lines of a proxy's page are in it."""
-    sys.stderr.writelines(f"Error: {' '.join(message.split())}\n" for message in messages)
+    with suppress(OSError):  # the code says it too
+        sys.stderr.writelines(f"Error: {' '.join(message.split())}\n" for message in messages)
     sys.exit(code)

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
+from webhook.cli.exits import handle_signals
 from webhook.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -26,17 +27,20 @@ def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
     SIGTERM is treated as Ctrl-C: a write under way ends first, and the Lease names what it changed.
     """
     configure_logs(logging.ERROR)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.getsignal(signal.SIGTERM)
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio replaces this one, and no other
 
     async def work() -> T:
+        by_asyncio = signal.signal(signal.SIGINT, outside)
+        handle_signals(by_asyncio)
         with Progress(sys.stderr) as progress:
             return await command(progress)
 
-    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio replaces this one, and no other
     try:
         return asyncio.run(work())
     finally:
         signal.signal(signal.SIGINT, outside)
+        signal.signal(signal.SIGTERM, before)
 
 
 async def to_its_end(write: Coroutine[Any, Any, T]) -> T:

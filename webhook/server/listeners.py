@@ -87,6 +87,8 @@ class Listener(uvicorn.Server):
 
     async def listen(self) -> None:
         """Serve until stopped; then answer what is under way. May be called again where it has raised."""
+        if self.should_exit:
+            return
         self.started = False
         try:
             await self.serve(sockets=[self._socket.dup()])  # the port stays open where this raises
