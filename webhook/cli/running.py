@@ -28,11 +28,13 @@ def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
     """
     configure_logs(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
-    outside = signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio replaces this one, and no other
+    outside = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # asyncio puts its own in this one's place only
 
     async def work() -> T:
-        by_asyncio = signal.signal(signal.SIGINT, outside)
-        handle_signals(by_asyncio)
+        cancels_this = signal.signal(signal.SIGINT, outside)
+        handle_signals(cancels_this)
         with Progress(sys.stderr) as progress:
             return await command(progress)
 
