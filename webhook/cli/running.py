@@ -28,13 +28,12 @@ def run(command: Callable[[Progress], Coroutine[Any, Any, T]]) -> T:
     """
     configure_logs(logging.ERROR)
     before = signal.getsignal(signal.SIGTERM)
-    outside = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # asyncio puts its own in this one's place only
+    # asyncio handles Ctrl-C only where it finds Python's own handler. Its handler is right for SIGTERM too.
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     async def work() -> T:
-        cancels_this = signal.signal(signal.SIGINT, outside)
-        handle_signals(cancels_this)
+        handler_of_asyncio = signal.signal(signal.SIGINT, outside)
+        handle_signals(handler_of_asyncio)
         with Progress(sys.stderr) as progress:
             return await command(progress)
 
