@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from rig import pods
+from rig.gate import wait_until_marked
 from rig.kubernetes import objects
 from rig.kubernetes.objects import SERVICE_ACCOUNT
 from rig.permissions import REMEDIATION, kubernetes_objects
@@ -33,14 +34,16 @@ TOGETHER = 10
 
 @pytest.fixture(scope="module")
 def release() -> Iterator[Release]:
-    """The chart in mode pod-identity, and a replica that the API server calls."""
+    """The chart in mode pod-identity, its gate in force, and a replica that the API server calls."""
     cluster = {"name": EKS_CLUSTER}
     with (
         whole_space(eks_lag=LAG_S) as space,
         released(space, cluster=cluster, binding={"mode": "pod-identity"}) as running,
     ):
+        running.wait_until_in_force()
         running.start_replica()
         running.wait_until_called()
+        wait_until_marked(space.cluster)
         yield running
 
 
