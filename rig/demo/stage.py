@@ -97,8 +97,7 @@ def _simulated(plan: Plan, set_up: Callable[[Space], None], reason: str) -> Iter
         set_up(space)
         ready = time.monotonic()
         configuration = space.in_mode(plan.mode)
-        if plan.mode == POD_IDENTITY:
-            install_gate(space, configuration)
+        install_gate(space, configuration)
         space.register(space.start_webhook(configuration).url)
         level = (
             "level: simulated nodes; pods are admitted, scheduled and played, and their tokens are real",

@@ -1,5 +1,6 @@
 """`withdraw` while the release is still in force: it names what is there, and the next step, and does nothing."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from tests.support.variants import variants
 pytestmark = pytest.mark.rig
 
 DONE, PROBLEMS = 0, 4
+STILL_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +44,19 @@ def withdraw(here: Made, *options: str) -> Ran:
 
 @contextmanager
 def replica(here: Made) -> Iterator[Webhook]:
-    """One that leads, and is no pod of the cluster."""
+    """One that leads, is no pod of the cluster, and has done what there was to do."""
     running = here.space.start_webhook(configuration(here.space))
-    eventually(lambda: _holder(here), "it leads")
+    seen, since = here.left(), time.monotonic()
+
+    def is_still() -> bool:
+        nonlocal seen, since
+        if (now := here.left()) != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > STILL_S
+
     try:
+        eventually(lambda: _holder(here), "it leads")
+        eventually(is_still, "it has nothing more to do")
         yield running
     finally:
         running.process.kill()
