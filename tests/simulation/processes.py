@@ -64,7 +64,7 @@ class Process:
     def kill(self) -> None:
         """Take no further step."""
         self.dead = True
-        self.died_at = _loop().world_time
+        self.died_at = min(self.died_at, _loop().world_time)  # a fault may kill it again
 
     def jump(self, seconds: float) -> None:
         """Have the clock jump ahead: every timer that is due by then is due at once."""
