@@ -55,6 +55,30 @@ async def test_a_holder_that_is_silent_is_replaced_after_the_lease_duration_and_
         assert DURATION < now() <= DURATION + 1
 
 
+class _FirstReadIsSlow(MemoryLeases):
+    """An API server whose first answer to a read takes two seconds, and shows what was stored in them."""
+
+    async def get(self, name: str) -> Lease | None:
+        await asyncio.sleep(2 if now() < 1 else 0)
+        return await super().get(name)
+
+
+@in_virtual_time
+async def test_a_renewal_that_a_slow_read_shows_counts_from_its_answer() -> None:
+    store, renewed = _FirstReadIsSlow(), 1.9
+    before = await store.create(Lease(NAME, ROLE.value, holder="dead", renewals=1))
+    assert before
+
+    async def renew() -> None:
+        await asyncio.sleep(renewed)
+        assert await store.update(replace(before, renewals=2))
+
+    renewing = asyncio.create_task(renew())
+    async with LeaseLock(store, "b").hold(ROLE, _ignored, lambda: 0.0):
+        assert now() > renewed + DURATION
+    await renewing
+
+
 @in_virtual_time
 async def test_a_holder_that_renews_keeps_its_lock() -> None:
     store = MemoryLeases()

@@ -167,8 +167,9 @@ class Candidate:
             await asyncio.sleep(next(pauses))
 
     async def _try_acquire(self, observed: Observation) -> HeldLease | None:
-        now, mine = self.clock(), self.wanted
+        mine = self.wanted
         found = await self.store.get(mine.name)
+        now = self.clock()  # not before: what a slow read shows may have been stored in the meantime
         if found is None:
             # Not from 1: one that was deleted and created again would repeat the numbers that others have seen.
             acquired = await self.store.create(replace(mine, renewals=random.getrandbits(32)))
