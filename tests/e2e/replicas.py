@@ -21,7 +21,7 @@ from rig.space import Space
 from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.e2e.observe import is_trusted
-from tests.e2e.scenes import unregister
+from tests.e2e.scenes import leases, unregister
 from webhook.controller.leader_election import leader_lease
 
 ALREADY_EXISTS = 409
@@ -105,13 +105,6 @@ def replicas(
             for webhook in webhooks:
                 webhook.process.resume()
                 webhook.process.kill()
-
-
-def leases(space: Space) -> list[Object]:
-    """The Leases of the program, as `kubectl get lease -n mxp-identity` shows them."""
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
-    items: list[Object] = space.cluster.api.get(path)["items"]
-    return items
 
 
 def role_leases(space: Space) -> list[Object]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Literal
 
 from rig.kubernetes import objects
-from rig.kubernetes.api import ApiError, Reply
+from rig.kubernetes.api import ApiError, Object, Reply
 from rig.kubernetes.objects import CONTROL_PLANE_LABEL, SERVICE_ACCOUNT
 from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.kubernetes.shared import borrowed
@@ -19,6 +19,7 @@ LARGE_QUOTA = 131072
 """Room for the subjects of every test that shares a Space."""
 
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
+LEASES = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
 
 
 @contextmanager
@@ -56,13 +57,18 @@ def end(space: Space, webhook: Webhook) -> None:
     Otherwise the next one would wait for 10 s.
     """
     webhook.process.kill()
-    leases = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
     is_last = not any(one.process.running for one in space.webhooks)
-    for lease in space.cluster.api.get(leases)["items"]:
+    for lease in leases(space):
         name = lease["metadata"]["name"]
         if is_last or name == leader_lease(OWN_NAMESPACE):
             with suppress(ApiError):  # it has gone
-                space.cluster.api.patch(f"{leases}/{name}", {"spec": {"holderIdentity": None}})
+                space.cluster.api.patch(f"{LEASES}/{name}", {"spec": {"holderIdentity": None}})
+
+
+def leases(space: Space) -> list[Object]:
+    """The Leases of the program, as `kubectl get lease -n mxp-identity` shows them."""
+    items: list[Object] = space.cluster.api.get(LEASES)["items"]
+    return items
 
 
 def unregister(space: Space) -> None:

@@ -14,13 +14,14 @@ from rig.kubernetes.registration import OWN_NAMESPACE
 from rig.space import Space
 from rig.waiting import eventually
 from tests.e2e.observe import annotation, external_parts, is_trusted, logged, sts_answer
-from tests.e2e.replicas import api_server, leases, wait_until_all_are_named
+from tests.e2e.replicas import api_server, wait_until_all_are_named
 from tests.e2e.scenes import (
     ROLE_ANNOTATION,
     account_path,
     create_account,
     create_namespace,
     kubectl_create,
+    leases,
     serving,
 )
 from tests.proof.records import Record

@@ -23,7 +23,7 @@ from rig.webhook import Webhook
 from tests.cli.commands import environment, run
 from tests.e2e.observe import annotation, log_events, writes_of_the_program
 from tests.e2e.replicas import api_server
-from tests.e2e.scenes import create_account, create_namespace
+from tests.e2e.scenes import create_account, create_namespace, leases
 
 CROWD = 50
 LARGE = 131072
@@ -71,7 +71,7 @@ def test_a_burst_changes_nothing_and_is_shown_and_is_granted_once_it_is_switched
         assert _versions(space) == versions, "an object has changed"
         assert not any(path.endswith("/events") for path, _, _ in versions)
         assert {line.split()[1].partition("?")[0] for line in writes_of_the_program(space)} == CERTIFICATE
-        assert _leases(space) == []
+        assert leases(space) == []
         assert {annotation(space, namespace) for namespace in everyone} == {None}
         assert space.policy() == before
         assert {action for action, _ in space.aws.calls if not action.startswith(READING)} == SETTING_UP
@@ -143,11 +143,6 @@ def _versions(space: Space) -> set[tuple[str, str, str]]:
         for path in KINDS
         for item in space.cluster.api.get(path)["items"]
     }
-
-
-def _leases(space: Space) -> list[str]:
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases"
-    return [item["metadata"]["name"] for item in space.cluster.api.get(path)["items"]]
 
 
 def _assert_planned(space: Space, webhook: Webhook, everyone: list[str]) -> None:

@@ -20,6 +20,7 @@ from tests.cli.commands import Person
 from tests.e2e.observe import annotation, external_parts, is_trusted, kubernetes_events, log_events, logged
 from tests.e2e.scenes import (
     LARGE_QUOTA,
+    LEASES,
     ROLE_ANNOTATION,
     account_path,
     bare_space,
@@ -35,7 +36,7 @@ GRACE_S = 6.0
 INTERVAL_S = 1.0
 RECONCILER = {"interval": f"{INTERVAL_S:g}s", "pruneGrace": f"{GRACE_S:g}s", "maxRemovalFraction": 1.0}
 LIMITED = {**RECONCILER, "maxRemovalFraction": 0.2}
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases/{leader_lease(OWN_NAMESPACE)}"
+LEASE = f"{LEASES}/{leader_lease(OWN_NAMESPACE)}"
 PASSES = "mxp_identity_pass_duration_seconds_count"
 EXTERNAL = "arn:aws:iam::123456789012:role/external"
 REFUSING = "no-service-accounts"

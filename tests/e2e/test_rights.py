@@ -27,7 +27,7 @@ from tests.e2e.rights import (
     without_account_right,
     without_cluster_right,
 )
-from tests.e2e.scenes import bare_space, create_account, create_namespace, label
+from tests.e2e.scenes import LEASES, bare_space, create_account, create_namespace, label
 from tests.support.reviews import review
 from webhook.model.names import Subject
 
@@ -127,7 +127,7 @@ def makes_trust_again(scene: Scene) -> bool:
 
 def makes_the_first_trust(scene: Scene) -> bool:
     """A control plane is trusted where no Lease is there yet."""
-    scene.space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases")
+    scene.space.cluster.api.delete(LEASES)
     return makes_trust(scene)
 
 
@@ -295,7 +295,7 @@ def _registered(space: Space, **sections: Any) -> Iterator[Webhook]:
 
 def _let_the_next_lead(space: Space) -> None:
     """The replica before was killed, and its Lease would last for seconds."""
-    space.cluster.api.delete(f"/apis/coordination.k8s.io/v1/namespaces/{OWN_NAMESPACE}/leases")
+    space.cluster.api.delete(LEASES)
 
 
 def _comes_true(holds: Callable[[], bool], seconds: float = 3.0) -> bool:

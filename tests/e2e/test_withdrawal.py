@@ -17,8 +17,7 @@ from tests.cli.withdraw.spaces import FOR_PODS, ROLES, Made, configuration
 from tests.e2e.observe import variables
 from tests.e2e.pod_clients import PodClients
 from tests.e2e.releases import Release, released
-from tests.e2e.replicas import leases
-from tests.e2e.scenes import whole_space
+from tests.e2e.scenes import leases, whole_space
 from tests.proof.records import Record
 
 pytestmark = pytest.mark.rig

@@ -16,7 +16,8 @@ from rig.space import EKS_CLUSTER, Space
 from tests.cli.commands import Ran, environment, run
 from tests.e2e.observe import annotation, is_trusted
 from tests.e2e.pod_identity import make_by_hand
-from tests.e2e.replicas import api_server, leases
+from tests.e2e.replicas import api_server
+from tests.e2e.scenes import leases
 
 POOL = ("mxp-backup", "second", "third")
 FOR_PODS = "for-pods"

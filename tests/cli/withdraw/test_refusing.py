@@ -16,8 +16,8 @@ from rig.waiting import eventually
 from rig.webhook import Webhook
 from tests.cli.commands import Ran, environment, run
 from tests.cli.withdraw.spaces import Made, a_space, configuration
-from tests.e2e.replicas import LEADER_LEASE, leases
-from tests.e2e.scenes import unregister
+from tests.e2e.replicas import LEADER_LEASE
+from tests.e2e.scenes import leases, unregister
 from tests.support.variants import variants
 
 pytestmark = pytest.mark.rig
