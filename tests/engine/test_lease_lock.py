@@ -147,7 +147,7 @@ async def test_a_holder_that_lost_its_lock_stops_and_does_not_touch_the_lease() 
 
 
 @in_virtual_time
-async def test_the_first_news_of_a_lease_that_was_deleted_and_created_again_is_learnt() -> None:
+async def test_the_first_news_of_a_recreated_lease_is_learnt() -> None:
     store = MemoryLeases()
     learnt: list[Subject] = []
     writes, reads = LeaseLock(store, "a"), LeaseLock(store, "b")

@@ -171,7 +171,7 @@ class Candidate:
         found = await self.store.get(mine.name)
         now = self.clock()  # not before: what a slow read shows may have been stored in the meantime
         if found is None:
-            # Not from 1: one that was deleted and created again would repeat the numbers that others have seen.
+            # Not from 1: a recreated Lease would repeat the numbers that others have seen.
             acquired = await self.store.create(replace(mine, renewals=random.getrandbits(32)))
         else:
             kept = self.on_read(found)
