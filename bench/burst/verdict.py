@@ -94,8 +94,9 @@ def _pods_with_identity(space: Space, annotated: dict[str, str], count: int) -> 
         return found if len(found) >= count else None
 
     found = eventually(pods, f"{count} pods exist", timeout=PODS_TIMEOUT_S)
-    roles = [(pod["metadata"]["namespace"], environment_of(pod).get("AWS_ROLE_ARN")) for pod in found]
-    return sum(role is not None and annotated.get(namespace) == role for namespace, role in roles)
+    return sum(
+        environment_of(pod).get("AWS_ROLE_ARN") == annotated.get(pod["metadata"]["namespace"], "") for pod in found
+    )
 
 
 def _accepted(space: Space, made: list[Made], annotated: dict[str, str]) -> set[str]:
