@@ -88,9 +88,7 @@ main()
 @pytest.mark.parametrize("moment", HOSTILE_MOMENTS)
 def test_where_python_makes_another_error_of_it_or_drops_it(moment: str, module: str) -> None:
     program = LOADER.format(module=module, moment=HOSTILE_MOMENTS[moment])
-    argv = [sys.executable, "-c", program, *SETUP]
-    ended = subprocess.run(argv, env=PLAIN, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (130, f"{LINE}\n")
+    assert _ended(program, *SETUP) == (130, f"{LINE}\n")
 
 
 @pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM"])
@@ -98,10 +96,14 @@ def test_while_python_shuts_down(ending: str) -> None:
     """It waits then for threads, whose reads may hang."""
     at_the_end = f"import atexit, signal; atexit.register(signal.raise_signal, signal.{ending})"
     program = f"{at_the_end}; from webhook.cli import main; main()"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "version"], env=PLAIN, capture_output=True, text=True, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (130, f"{AGAIN}it begins anew\n")
+    assert _ended(program, "version") == (130, f"{AGAIN}it begins anew\n")
+
+
+def _ended(program: str, *typed: str) -> tuple[int, str]:
+    """How a program of Python ended, and what it printed as errors."""
+    argv = [sys.executable, "-c", program, *typed]
+    ended = subprocess.run(argv, env=PLAIN, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stderr
 
 
 def test_ctrl_c_does_not_wait_for_aws() -> None:

@@ -126,7 +126,7 @@ def ended_by_ctrl_c() -> Iterator[None]:
     handle_signals(_interrupted)
     try:
         yield
-    except (KeyboardInterrupt, InterruptedByPersonError):
+    except InterruptedByPersonError:
         _interrupted()
 
 
