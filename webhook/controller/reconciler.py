@@ -106,17 +106,17 @@ class Reconciler:
         self._changed[namespace] = None
         self._wake.set()
 
-    def _note_unless_annotated(self, subject: Subject, role: RoleArn) -> None:
-        """Check the namespace of a subject whose annotation does not name the role that trusts it.
+    def _note_unless_annotated(self, subject: Subject) -> None:
+        """Check the namespace of a subject whose annotation does not name the role that is known to trust it.
 
         So it is where a review waited no longer, and the role that it named has proved full. Where the trust is
         not certain, the check would only ask for it again.
         """
-        grant, account = self._cache.grant(subject), self._cache.account(subject)
-        if grant is None or account is None or not grant.binding.annotates or _names(role, account):
-            return
-        if self._grants.known(grant):
-            self._note(subject.namespace)
+        grant = self._cache.grant(subject)
+        if grant and grant.binding.annotates and self._cache.account(subject):
+            known = self._grants.known(grant)
+            if known and known.role != grant.annotated:
+                self._note(subject.namespace)
 
     async def _pass(self) -> None:
         with metrics.pass_seconds.time(), self._progress.step("pass", _LONGEST_PASS):

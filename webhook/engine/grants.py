@@ -36,12 +36,12 @@ class Grants:
         self._since: dict[Subject, float] = {}
         """Since when each subject waits. One that every role has refused waits too, until there is room."""
         self._closing = False
-        self._on_trusted: list[Callable[[Subject, RoleArn], None]] = []
+        self._on_trusted: list[Callable[[Subject], None]] = []
         metrics.grants_pending.set_function(lambda: len(self._since))
         metrics.grant_longest_wait.set_function(lambda: (now := clock()) - min(self._since.values(), default=now))
 
-    def on_trusted(self, listener: Callable[[Subject, RoleArn], None]) -> None:
-        """Call `listener` each time that a subject came to be trusted, with its role."""
+    def on_trusted(self, listener: Callable[[Subject], None]) -> None:
+        """Call `listener` each time that a subject came to be trusted."""
         self._on_trusted.append(listener)
 
     def likely_role(self, grant: Grant) -> RoleArn:
@@ -203,4 +203,4 @@ class Grants:
             self._since.pop(subject, None)
         if isinstance(outcome, Trusted):
             for listener in self._on_trusted:
-                listener(subject, outcome.role)
+                listener(subject)
